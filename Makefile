@@ -1,0 +1,26 @@
+# make          builds ./postern
+# make up       builds it and starts everything on this machine
+# make test     every test that needs nothing but Go
+# make e2e      the built program against the real clients (AWS CLI, boto3, SDKs)
+# make bench    the figures of docs/measurements.md
+# make lint     format, vet, staticcheck
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+export CGO_ENABLED ?= 0
+
+.PHONY: postern up test e2e bench soak lint
+postern:
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o postern ./cmd/postern
+
+up: postern
+	./postern up
+
+test:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags e2e ./...
