@@ -6,6 +6,7 @@
 # make lint     format, vet, staticcheck
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+E2E ?= ./...
 export CGO_ENABLED ?= 0
 
 .PHONY: postern up test e2e bench soak lint
@@ -17,6 +18,9 @@ up: postern
 
 test:
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+e2e: postern
+	$(GO) test -tags e2e -count=1 -timeout 15m $(E2E)
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
