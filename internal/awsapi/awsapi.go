@@ -185,4 +185,3 @@ type Description struct {
 
 // Describe lists the service's operations, sorted by name.
 func (s Service) Describe() []Description { return nil }
-
