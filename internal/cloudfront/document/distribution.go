@@ -1,6 +1,12 @@
 package document
 
-import "time"
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Distribution is a distribution as CloudFront answers it. Id is E and 13 upper-case letters or
 // digits; Status is InProgress or Deployed; DomainName is lower case.
@@ -225,4 +231,236 @@ type DistributionSummary struct {
 	AnycastIpListId               string                         `xml:"AnycastIpListId,omitempty" json:"AnycastIpListId,omitempty"`
 	ViewerMtlsConfig              *ViewerMtlsConfig              `xml:"ViewerMtlsConfig,omitempty" json:"ViewerMtlsConfig,omitempty"`
 	ConnectionFunctionAssociation *ConnectionFunctionAssociation `xml:"ConnectionFunctionAssociation,omitempty" json:"ConnectionFunctionAssociation,omitempty"`
+}
+
+// Limits of the quotas page (docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html).
+const (
+	maxAliases   = 100
+	maxOrigins   = 100
+	maxBehaviors = 75
+	maxHeaders   = 10
+	// MaxTrustedKeyGroups is how many key groups one behaviour may trust.
+	MaxTrustedKeyGroups = 4
+	// MaxKeysInGroup is how many public keys one key group may hold.
+	MaxKeysInGroup = 5
+	maxComment     = 128
+)
+
+// NewDistributionConfig is a complete, enabled configuration of one origin that everything comes from,
+// with the answers' defaults and no key group: add those and behaviours, then call [Counted].
+// The caching rule is the managed policy CachingDisabled.
+func NewDistributionConfig(callerReference string, origin Origin) DistributionConfig {
+	return Counted(DistributionConfig{
+		CallerReference: callerReference,
+		Origins:         Origins{Items: []Origin{origin}},
+		DefaultCacheBehavior: DefaultCacheBehavior{
+			TargetOriginId:       origin.Id,
+			ViewerProtocolPolicy: "allow-all",
+			CachePolicyId:        CachingDisabled,
+		},
+		Enabled: true,
+	}.Complete())
+}
+
+// CachingDisabled is the id of the managed cache policy that caches nothing
+// (docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html).
+const CachingDisabled = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+
+// Complete returns the configuration with CloudFront's defaults in the place of what is absent. It
+// never changes what is there. Stored configurations are complete.
+func (c DistributionConfig) Complete() DistributionConfig {
+	c.DefaultCacheBehavior = c.DefaultCacheBehavior.complete()
+	c.CacheBehaviors.Items = slices.Clone(c.CacheBehaviors.Items)
+	for i := range c.CacheBehaviors.Items {
+		b := &c.CacheBehaviors.Items[i]
+		b.DefaultCacheBehavior = b.DefaultCacheBehavior.complete()
+	}
+	c.Origins.Items = slices.Clone(c.Origins.Items)
+	for i := range c.Origins.Items {
+		c.Origins.Items[i] = c.Origins.Items[i].complete()
+	}
+	set(&c.PriceClass, "PriceClass_All")
+	set(&c.HttpVersion, "http2")
+	set(&c.Restrictions.GeoRestriction.RestrictionType, "none")
+	if c.ViewerCertificate == (ViewerCertificate{}) {
+		c.ViewerCertificate.CloudFrontDefaultCertificate = true
+	}
+	if c.ViewerCertificate.CloudFrontDefaultCertificate {
+		set(&c.ViewerCertificate.MinimumProtocolVersion, "TLSv1")
+		set(&c.ViewerCertificate.SSLSupportMethod, "vip")
+		set(&c.ViewerCertificate.CertificateSource, "cloudfront")
+	}
+	return c
+}
+
+// Validate refuses, under CloudFront's code, a complete configuration that contradicts itself. It knows
+// nothing of other documents: whether key groups and origin access controls exist is the engine's to say.
+func (c DistributionConfig) Validate() error {
+	if err := first(
+		quantities(reflect.ValueOf(c), "DistributionConfig"),
+		required("CallerReference", c.CallerReference, 255),
+		atMost("Comment", c.Comment, maxComment),
+		oneOf("PriceClass", c.PriceClass, "PriceClass_100", "PriceClass_200", "PriceClass_All", "None"),
+		oneOf("HttpVersion", c.HttpVersion, "http1.1", "http2", "http3", "http2and3"),
+		oneOf("GeoRestriction.RestrictionType", c.Restrictions.GeoRestriction.RestrictionType, "none", "whitelist", "blacklist"),
+		c.Aliases.check(),
+		c.checkRootObject(),
+		c.ViewerCertificate.check(),
+		c.CustomErrorResponses.check(),
+		c.checkOrigins(),
+	); err != nil {
+		return err
+	}
+	return c.checkBehaviors()
+}
+
+func (c DistributionConfig) checkRootObject() *Error {
+	if strings.HasPrefix(c.DefaultRootObject, "/") || len(c.DefaultRootObject) > 255 ||
+		strings.ContainsFunc(c.DefaultRootObject, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`?#"<>\`, r) }) {
+		return refuse("InvalidDefaultRootObject",
+			"DefaultRootObject %q is not an object name of 255 characters at most without a leading slash", c.DefaultRootObject)
+	}
+	return nil
+}
+
+func (c DistributionConfig) checkOrigins() *Error {
+	if len(c.Origins.Items) == 0 {
+		return invalid("Origins is empty: a distribution needs at least one origin")
+	}
+	if len(c.Origins.Items) > maxOrigins {
+		return refuse("TooManyOrigins", "the distribution has %d origins: %d at most", len(c.Origins.Items), maxOrigins)
+	}
+	var ids []string
+	for _, o := range c.Origins.Items {
+		if err := o.check(); err != nil {
+			return err
+		}
+		ids = append(ids, o.Id)
+	}
+	for _, g := range c.OriginGroups.Items {
+		for _, m := range g.Members.Items {
+			if !slices.Contains(ids, m.OriginId) {
+				return refuse("NoSuchOrigin", "origin group %q names the origin %q, which is not in Origins", g.Id, m.OriginId)
+			}
+		}
+		ids = append(ids, g.Id)
+	}
+	return twice("Origins", ids)
+}
+
+func (c DistributionConfig) checkBehaviors() error {
+	if n := len(c.CacheBehaviors.Items); n > maxBehaviors {
+		return refuse("TooManyCacheBehaviors", "the distribution has %d cache behaviors: %d at most", n, maxBehaviors)
+	}
+	targets := map[string]bool{}
+	for _, o := range c.Origins.Items {
+		targets[o.Id] = true
+	}
+	for _, g := range c.OriginGroups.Items {
+		targets[g.Id] = true
+	}
+	if err := c.DefaultCacheBehavior.check("DefaultCacheBehavior", targets); err != nil {
+		return err
+	}
+	var patterns []string
+	for _, b := range c.CacheBehaviors.Items {
+		if err := first(checkPattern(b.PathPattern), b.DefaultCacheBehavior.check("the cache behavior of "+b.PathPattern, targets)); err != nil {
+			return err
+		}
+		// The leading slash is implied, so /a and a are one pattern.
+		patterns = append(patterns, "/"+strings.TrimPrefix(b.PathPattern, "/"))
+	}
+	return first(twice("CacheBehaviors", patterns))
+}
+
+func (a Aliases) check() *Error {
+	if len(a.Items) > maxAliases {
+		return refuse("TooManyDistributionCNAMEs", "the distribution has %d aliases: %d at most", len(a.Items), maxAliases)
+	}
+	var names []string
+	for _, name := range a.Items {
+		// A star may stand for the whole first label only (CNAMEs page of the Developer Guide).
+		if !isHostName(strings.TrimPrefix(name, "*.")) {
+			return invalid("the alias %q is not a host name", name)
+		}
+		names = append(names, strings.ToLower(name))
+	}
+	return twice("Aliases", names)
+}
+
+// isHostName accepts dotted labels of letters, digits, - and _ (RFC 952, RFC 1123; _ is seen in buckets).
+func isHostName(name string) bool {
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (v ViewerCertificate) check() *Error {
+	if v.CloudFrontDefaultCertificate && (v.ACMCertificateArn != "" || v.IAMCertificateId != "") {
+		return refuse("InvalidViewerCertificate", "ViewerCertificate names the default certificate and another one: keep one of them")
+	}
+	if !v.CloudFrontDefaultCertificate && v.ACMCertificateArn == "" && v.IAMCertificateId == "" {
+		return refuse("InvalidViewerCertificate", "ViewerCertificate names no certificate: set CloudFrontDefaultCertificate, ACMCertificateArn or IAMCertificateId")
+	}
+	if v.MinimumProtocolVersion != "" {
+		if err := oneOf("MinimumProtocolVersion", v.MinimumProtocolVersion, "SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016",
+			"TLSv1.2_2018", "TLSv1.2_2019", "TLSv1.2_2021", "TLSv1.2_2025", "TLSv1.3_2025"); err != nil {
+			return refuse("InvalidMinimumProtocolVersion", "%s", err.Message)
+		}
+	}
+	if v.SSLSupportMethod != "" {
+		return oneOf("SSLSupportMethod", v.SSLSupportMethod, "sni-only", "vip", "static-ip")
+	}
+	return nil
+}
+
+// Error codes that may have a page, and codes it may be answered with
+// (docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-response-code.html).
+var errorCodes = []int{400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
+
+func (r CustomErrorResponses) check() *Error {
+	var codes []int
+	for _, e := range r.Items {
+		if !slices.Contains(errorCodes, e.ErrorCode) {
+			return refuse("InvalidErrorCode", "CustomErrorResponses names the error %d: it must be one of %v", e.ErrorCode, errorCodes)
+		}
+		if (e.ResponsePagePath == "") != (e.ResponseCode == "") {
+			return invalid("the custom error response for %d needs both ResponsePagePath and ResponseCode, or neither", e.ErrorCode)
+		}
+		if e.ResponsePagePath != "" {
+			if err := checkPath("ResponsePagePath", e.ResponsePagePath); err != nil {
+				return err
+			}
+			code, err := strconv.Atoi(e.ResponseCode)
+			if err != nil || code != 200 && !slices.Contains(errorCodes, code) || e.ResponseCode != strconv.Itoa(code) {
+				return refuse("InvalidResponseCode", "ResponseCode %q must be 200 or one of %v", e.ResponseCode, errorCodes)
+			}
+		}
+		if e.ErrorCachingMinTTL != nil && *e.ErrorCachingMinTTL < 0 {
+			return invalid("ErrorCachingMinTTL is negative")
+		}
+		codes = append(codes, e.ErrorCode)
+	}
+	return twice("CustomErrorResponses", codes)
+}
+
+// checkPath accepts a path as it stands in a URL: it begins with a slash and has no query, no
+// fragment, no blank and no control character.
+func checkPath(where, path string) *Error {
+	if !strings.HasPrefix(path, "/") || len(path) > 4000 ||
+		strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`?#"<>\`, r) }) {
+		return refuse("InvalidRelativePath", "%s %q is not a URL-encoded path that begins with a slash", where, path)
+	}
+	return nil
 }

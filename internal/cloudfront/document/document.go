@@ -16,6 +16,9 @@ package document
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Namespace is the XML namespace of every CloudFront document.
@@ -36,6 +39,9 @@ func refuse(code, format string, args ...any) *Error {
 }
 
 func invalid(format string, args ...any) *Error { return refuse("InvalidArgument", format, args...) }
+
+// Error codes come from the API model's list of errors for each operation; where the model has no
+// better one, InvalidArgument.
 
 // quantities walks a document and refuses the first list whose Quantity is not its length.
 func quantities(v reflect.Value, path string) *Error {
@@ -104,10 +110,57 @@ func count(v reflect.Value) {
 }
 
 func oneOf(where, got string, want ...string) *Error {
-	for _, w := range want {
-		if got == w {
-			return nil
+	if slices.Contains(want, got) {
+		return nil
+	}
+	return invalid("%s is %q: it must be one of %s", where, got, strings.Join(want, ", "))
+}
+
+// set sets a default.
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// first is the first thing that is wrong, as an error that is nil when nothing is. (A nil *Error in an
+// error would not be nil.)
+func first(found ...*Error) error {
+	for _, f := range found {
+		if f != nil {
+			return f
 		}
 	}
-	return invalid("%s is %q: it must be one of %q", where, got, want)
+	return nil
+}
+
+func within(where string, got, least, most int) *Error {
+	if got < least || got > most {
+		return invalid("%s is %d: it must be from %d to %d", where, got, least, most)
+	}
+	return nil
+}
+
+func required(where, got string, most int) *Error {
+	if got == "" {
+		return invalid("%s is missing", where)
+	}
+	return atMost(where, got, most)
+}
+
+func atMost(where, got string, most int) *Error {
+	if n := utf8.RuneCountInString(got); n > most {
+		return invalid("%s has %d characters: %d at most", where, n, most)
+	}
+	return nil
+}
+
+func twice[T comparable](where string, items []T) *Error {
+	for i, item := range items {
+		if slices.Contains(items[:i], item) {
+			return invalid("%s lists %v twice", where, item)
+		}
+	}
+	return nil
 }

@@ -28,3 +28,20 @@ type KeyGroupList struct {
 type KeyGroupSummary struct {
 	KeyGroup KeyGroup `xml:"KeyGroup" json:"KeyGroup"`
 }
+
+// Validate refuses a configuration without a name or keys, or with too many.
+func (c KeyGroupConfig) Validate() error {
+	if err := first(
+		required("Name", c.Name, 128),
+		atMost("Comment", c.Comment, maxComment),
+	); err != nil {
+		return err
+	}
+	if len(c.Items) == 0 {
+		return invalid("Items is empty: a key group needs at least one public key")
+	}
+	if len(c.Items) > MaxKeysInGroup {
+		return refuse("TooManyPublicKeysInKeyGroup", "the key group has %d public keys: %d at most", len(c.Items), MaxKeysInGroup)
+	}
+	return first(twice("Items", c.Items))
+}

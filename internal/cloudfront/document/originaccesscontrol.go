@@ -36,3 +36,14 @@ type OriginAccessControlSummary struct {
 	SigningBehavior               string `xml:"SigningBehavior" json:"SigningBehavior"`
 	OriginAccessControlOriginType string `xml:"OriginAccessControlOriginType" json:"OriginAccessControlOriginType"`
 }
+
+// Validate refuses a configuration without a name or with a word CloudFront does not know.
+func (c OriginAccessControlConfig) Validate() error {
+	return first(
+		required("Name", c.Name, 64),
+		atMost("Description", c.Description, 256),
+		oneOf("SigningProtocol", c.SigningProtocol, "sigv4"),
+		oneOf("SigningBehavior", c.SigningBehavior, "always", "never", "no-override"),
+		oneOf("OriginAccessControlOriginType", c.OriginAccessControlOriginType, "s3", "mediastore", "mediapackagev2", "lambda"),
+	)
+}
