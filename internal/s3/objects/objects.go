@@ -137,7 +137,7 @@ type Backend interface {
 	ListParts(ctx context.Context, bucket, key, uploadID string, after, max int) (PartList, error)
 
 	// ListUploads returns up to Max unfinished uploads and common prefixes, by key, then by age.
-	// Errors: ErrBadKey (for the bucket id).
+	// Errors: ErrBadKey (for the bucket id), ErrNoUpload (IDMarker is not an id).
 	ListUploads(ctx context.Context, bucket string, in ListUploadsRequest) (UploadList, error)
 
 	// CompleteUpload makes one object of the parts named, in their order, without copying bytes, and
