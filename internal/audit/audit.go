@@ -1,83 +1,85 @@
-// Package audit writes one line for every operation that was asked for, allowed or not, in the form of
-// CloudTrail's records, before the operation is answered.
+// Package audit writes one line for every operation somebody asked for, allowed or not, before the
+// operation is answered. A line is one JSON object in the form of CloudTrail's records, so that the
+// tools that read CloudTrail read it. [Guard] is the one way from an engine to the line: it asks the
+// decider, and when the operation ends it writes what became of it; if the line cannot be written, the
+// operation fails.
+//
+// A line never holds a secret, a plaintext, a signature or a signed URL. Engines choose the request
+// parameters they hand over with that in mind; the writer makes every string safe and bounded.
 package audit
 
 import (
-	"context"
 	"errors"
 	"time"
-
-	"postern/internal/policy"
 )
 
-// ErrNotWritten: the audit line could not be written, so the operation failed.
+// ErrNotWritten is wrapped by the error of an operation that failed because its audit line could not
+// be written.
 var ErrNotWritten = errors.New("the audit line could not be written")
 
-// Event is one operation, in CloudTrail's words.
+// Event is one operation in CloudTrail's words
+// (docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).
+// It has more fields than a struct of ours should, because the record has them.
 type Event struct {
-	EventTime         time.Time
-	EventID           string
-	EventSource       string // s3.amazonaws.com
-	EventName         string // GetObject
-	Region            string
-	SourceIPAddress   string
-	UserAgent         string
-	UserIdentity      UserIdentity
-	RequestID         string
+	// EventTime is when the operation was completed. The line has it in UTC, to the second.
+	EventTime time.Time
+	// EventID is a random UUID that tells this event from every other.
+	EventID string
+	// EventSource is the service, such as s3.amazonaws.com.
+	EventSource string
+	// EventName is the API operation, such as GetObject.
+	EventName string
+	// Region is the region the request was made to.
+	Region string
+	// SourceIPAddress is the caller's address, or the service's name if a service called.
+	SourceIPAddress string
+	// UserAgent is what the client calls itself. 1,024 bytes of it are kept.
+	UserAgent string
+	// UserIdentity says who asked.
+	UserIdentity UserIdentity
+	// RequestID is the id the answer carries.
+	RequestID string
+	// RequestParameters says what was asked for. Values are strings, booleans, numbers, times, lists
+	// and maps of these; anything else is written as encoding/json does. Never a secret. If it would
+	// take more than 16 KiB of the line, the line says {"omitted":true} in its place.
 	RequestParameters map[string]any
-	Resources         []string // ARNs
-	ErrorCode         string
-	ErrorMessage      string
-	SourceARN         string
-	DecisionReason    string
+	// Resources are what the operation was on. The first four are kept.
+	Resources []Resource
+	// ErrorCode is AWS's name of the error; empty if the operation succeeded.
+	ErrorCode string
+	// ErrorMessage describes the error. 1,024 bytes of it are kept.
+	ErrorMessage string
+	// SourceARN is the resource on whose behalf a service called; the line has it in
+	// additionalEventData.
+	SourceARN string
+	// DecisionReason says why the decider allowed or refused; the line has it in additionalEventData.
+	DecisionReason string
 }
 
-// UserIdentity says who asked.
+// UserIdentity is CloudTrail's userIdentity element
+// (docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html).
 type UserIdentity struct {
-	Type        string
-	ARN         string
-	AccountID   string
+	// Type is Root, IAMUser, AssumedRole, AWSService, or AWSAccount for a request without a signature.
+	Type string
+	// ARN is the principal's ARN; empty for a service and for an unsigned request.
+	ARN string
+	// AccountID is the principal's account, or ANONYMOUS_PRINCIPAL.
+	AccountID string
+	// AccessKeyID is the id of the key that signed, never its secret.
 	AccessKeyID string
-	InvokedBy   string
+	// InvokedBy is the service that called, such as cloudfront.amazonaws.com.
+	InvokedBy string
 }
 
-// Writer takes events.
-type Writer interface{ Write(Event) error }
-
-// Denied is the refusal of an operation.
-type Denied struct {
-	Caller  policy.Caller
-	Request policy.Request
-	Reason  string
+// Resource is one thing an operation was on.
+type Resource struct {
+	ARN       string
+	AccountID string
 }
 
-// Error implements error.
-func (d *Denied) Error() string { return "" }
-
-// AWSErrorCode is AccessDenied.
-func (d *Denied) AWSErrorCode() string { return "AccessDenied" }
-
-// GuardConfig is what a Guard needs.
-type GuardConfig struct {
-	Decider policy.Decider
-	Writer  Writer
-	Region  string
-	Now     func() time.Time
+// Writer takes events. When Write has returned nil the event's line is in the hands of the operating
+// system, whole, and outlives the process. Write is safe for concurrent use, and keeps neither the
+// event nor what it refers to.
+type Writer interface {
+	Write(Event) error
 }
-
-// Guard decides and audits.
-type Guard struct{}
-
-// NewGuard makes a guard.
-func NewGuard(c GuardConfig) (*Guard, error) { return nil, errors.ErrUnsupported }
-
-// Operation is one operation between its decision and its audit line.
-type Operation struct{}
-
-// Begin decides.
-func (g *Guard) Begin(ctx context.Context, who policy.Caller, req policy.Request, params map[string]any) (*Operation, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// End writes the line.
-func (op *Operation) End(errp *error) {}
