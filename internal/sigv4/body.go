@@ -136,6 +136,15 @@ func (b *Body) Checksums() []Checksum {
 	return []Checksum{{Algorithm: b.promise.algorithm, Value: b.promise.want}}
 }
 
+// Announced is the algorithm of the checksum that header or trailer promise, before it is known to be
+// true; empty if there is none.
+func (b *Body) Announced() string {
+	if b.promise == nil {
+		return ""
+	}
+	return b.promise.algorithm
+}
+
 // Read implements io.Reader. Errors about the bytes are *[Error], and stay.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil {
@@ -448,4 +457,3 @@ func (s *chunkSigner) check(kind string) error {
 	s.chunk.Reset()
 	return nil
 }
-
