@@ -59,7 +59,7 @@ func ParseRootObject(s string) (RootObject, error) {
 	if strings.HasPrefix(s, "/") {
 		return RootObject{}, errors.New("default root object begins with a slash: name it without, such as index.html")
 	}
-	if err := operatorPath("/" + s); err != nil || s == "" {
+	if err := CheckPath("/" + s); err != nil || s == "" {
 		return RootObject{}, errors.New("default root object is not a percent-encoded path such as index.html")
 	}
 	return RootObject{path: "/" + s}, nil
@@ -87,7 +87,7 @@ type Page struct{ path string }
 // ParsePage checks a ResponsePagePath: a URL path with its leading slash, percent-encoded as it is to be
 // asked for.
 func ParsePage(path string) (Page, error) {
-	if err := operatorPath(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return Page{}, errors.New("error page path is not a percent-encoded path such as /errors/403.html")
 	}
 	return Page{path: path}, nil
@@ -106,8 +106,9 @@ func (p Page) Admit(viewer Target) Admission {
 	return Admission{kind: admittedPage, target: viewer, path: p.path}
 }
 
-// operatorPath holds a configured path to the rules of a viewer's.
-func operatorPath(p string) error {
+// CheckPath holds a configured path to the rules of a viewer's: a leading slash, no query, and everything
+// that is not printable ASCII percent-encoded.
+func CheckPath(p string) error {
 	for i := range len(p) {
 		if c := p[i]; c <= ' ' || c >= 0x7F || c == '#' || c == '?' {
 			return errors.New("a byte must be percent-encoded")

@@ -106,10 +106,11 @@ func partIndex(part, s string) int {
 type Routes []Pattern
 
 // Select returns the index of the first pattern that matches the path, len(rs) for the default, or
-// [ErrAmbiguous].
+// [ErrAmbiguous]. A path that climbs above the root in any reading is refused even when there is only the
+// default behaviour: it would climb out of an origin's own path.
 func (rs Routes) Select(path string) (int, error) {
 	want := rs.first(path)
-	if len(rs) == 0 || plain(path) {
+	if plain(path) {
 		return want, nil
 	}
 	forms, ok := readings(path)

@@ -24,8 +24,8 @@ func plain(path string) bool {
 
 // readings is every path that a chain of origins and their proxies may take this one for: the closure of
 // the raw path under the steps that real servers take, in any order and any number of times. ok is false
-// when there are more than maxReadings of them, or when one of them holds a NUL, at which somebody's
-// string ends.
+// when there are more than maxReadings of them, when one of them holds a NUL, at which somebody's string
+// ends, or when one climbs above the root.
 //
 // Upper and lower case are not folded, as CloudFront's patterns do not fold them: an origin that does so
 // must be given patterns that allow for it.
@@ -41,6 +41,9 @@ func readings(path string) (forms []string, ok bool) {
 				return nil, false
 			}
 			forms = append(forms, next)
+		}
+		if climbs(forms[i]) {
+			return nil, false
 		}
 	}
 	return forms, true
@@ -140,6 +143,26 @@ func dots(p string) string {
 		}
 	}
 	return "/" + strings.Join(out, "/")
+}
+
+// climbs reports whether the path has more ".." than segments before them to take back.
+func climbs(p string) bool {
+	if !strings.Contains(p, "/..") {
+		return false
+	}
+	depth := 0
+	for s := range strings.SplitSeq(p[1:], "/") {
+		switch s {
+		case ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
 }
 
 // parameters drops what follows a semicolon in each segment, as servlet containers do

@@ -126,12 +126,27 @@ func (t Target) URL() string {
 	return t.scheme + "://" + t.host + t.path + "?" + t.query
 }
 
-// OriginQuery is the query without CloudFront's five parameters, the rest byte for byte.
+// OriginQuery is the query without CloudFront's five parameters, the rest byte for byte. The gate knows
+// them only by their plain names; those that percent-encode a name ("%53ignature") do not count as a
+// signature, but an origin would decode them, so they are taken out here as well.
 func (t Target) OriginQuery() string {
 	if t.query == "" {
 		return ""
 	}
-	return signed.StripQuery(t.query)
+	q := signed.StripQuery(t.query)
+	if strings.IndexByte(q, '%') < 0 {
+		return q
+	}
+	kept := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(q, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		switch decode(name) {
+		case "Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm":
+		default:
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
 }
 
 func (t Target) urlLen() int {
@@ -193,6 +208,12 @@ func canonicalHost(raw, scheme string) (host, hostname, reason string) {
 		}
 	}
 	return host, hostname, ""
+}
+
+// Hostname checks a host name without a port, as it stands in a distribution, and returns it in lower case.
+func Hostname(s string) (string, bool) {
+	host, hostname, reason := canonicalHost(s, "")
+	return hostname, reason == "" && host == hostname
 }
 
 // validName accepts dotted labels of letters, digits, hyphens and underscores; no empty label, so no
