@@ -6,8 +6,12 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/policy"
@@ -46,11 +50,11 @@ type Metrics interface {
 	Request(service, operation string, status int, took time.Duration)
 }
 
-// Config is what a [Handler] needs. Services, Credentials, Account, Now and Logger are required.
+// Config is what a [Handler] needs. Services, Credentials, Region, Account, Now and Logger are required.
 type Config struct {
 	Services    []Service
 	Credentials Credentials
-	// Region a credential scope must name, but for services with AnyRegion. Required.
+	// Region a credential scope must name, but for services with AnyRegion.
 	Region  string
 	Account string
 	Now     func() time.Time
@@ -61,7 +65,8 @@ type Config struct {
 	BucketHosts []string
 }
 
-// Service is one service's wire face.
+// Service is one service's wire face. The service named "s3" has S3's own rules of signing, of
+// addressing buckets, and of writing errors.
 type Service struct {
 	// Name is the signing name: "s3", "cloudfront".
 	Name     string
@@ -78,12 +83,14 @@ type Service struct {
 }
 
 // Route says which requests are an operation's. The most specific route wins: more query keys and
-// headers first, then values before bare keys. A query key or x-amz- header that the operation does not
-// declare (in its Route or its input's tags) is refused with NotImplemented.
+// headers first, then values before bare keys, then literal segments before labels. A query key or an
+// x-amz- header that the operation does not declare, in its Route or in its input's tags, is refused
+// with NotImplemented; so a call that means more than we do is never half done.
 type Route struct {
 	Method string
 	// Path holds labels in braces, one a segment: "/", "/{Bucket}", "/{Bucket}/{Key+}",
-	// "/2020-05-31/public-key/{Id}". A label with + takes the rest of the path, slashes and all.
+	// "/2020-05-31/public-key/{Id}". A label with + takes the rest of the path, slashes and all. A slash
+	// at the end of a request's path is ignored, but for a label with +.
 	Path string
 	// Query are keys, or key=value pairs, that must be present: "uploads", "list-type=2".
 	Query []string
@@ -97,8 +104,12 @@ type Option func(*Operation)
 // Status is the status of success; without it, or a status field in Out, it is 200.
 func Status(code int) Option { return func(o *Operation) { o.status = code } }
 
-// MaxBody bounds a document body, in bytes; without it, 2 MiB.
+// MaxBody bounds a document body, in bytes; without it, [DefaultMaxBody].
 func MaxBody(n int64) Option { return func(o *Operation) { o.maxBody = n } }
+
+// DefaultMaxBody is the longest document body, in bytes, that an operation takes unless it says
+// otherwise. It does not bound bodies that are streamed.
+const DefaultMaxBody = 2 << 20
 
 // Operation is one line of a service's table; made by [Op].
 type Operation struct {
@@ -106,6 +117,9 @@ type Operation struct {
 	route   Route
 	status  int
 	maxBody int64
+	in, out *binding
+	newIn   func() any
+	call    func(ctx context.Context, who policy.Caller, in any) (out any, err error)
 	err     error
 }
 
@@ -115,22 +129,45 @@ type Operation struct {
 //
 //	uri,Label            In: a path label, percent-decoded once
 //	query,key            In: a query value, percent-decoded once
-//	header,Name          both: string, bool, int, int64, time.Time (HTTP date), or a pointer to one
+//	header,Name          both: string, bool, integer, time.Time (HTTP date), or a pointer to one
 //	headers,prefix-      both: map[string]string, keys in lower case without the prefix
 //	xml[,Root]           both: the document; in In a pointer is optional, a struct is required
 //	body                 In: io.Reader, verified while it is read: no io.EOF, no commit. Out: io.ReadCloser
 //	bodylen              both: int64, the body's length in bytes, -1 unknown
 //	checksums            In: *Checksums, complete once body has returned io.EOF
 //	status               Out: int, the status if not 0
-//	rawquery             In: string, the query as it travelled
+//	rawquery             In: string, the query as it travelled, signature and all: never to be logged
 //
-// Other fields must be without the tag; embedded structs are looked into.
+// uri and query take what header takes. In Out, an empty string, a nil pointer, a zero number or time and
+// a nil map send no header. Fields without the tag are left alone; embedded structs are looked into.
+//
+// An x-amz-checksum-* or x-amz-sdk-checksum-algorithm header is held against the body, unless an In with
+// a document declares x-amz-checksum-* headers itself: then they are the operation's own
+// (CompleteMultipartUpload's are the object's).
 func Op[In, Out any](name string, route Route, fn func(context.Context, policy.Caller, In) (Out, error), opts ...Option) Operation {
-	return Operation{name: name, route: route}
+	o := Operation{name: name, route: route, status: http.StatusOK, maxBody: DefaultMaxBody,
+		newIn: func() any { return new(In) },
+		call: func(ctx context.Context, who policy.Caller, in any) (any, error) {
+			out, err := fn(ctx, who, *in.(*In))
+			return &out, err
+		}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	var errIn, errOut error
+	o.in, errIn = bind(reflect.TypeFor[In](), false)
+	o.out, errOut = bind(reflect.TypeFor[Out](), true)
+	if err := errors.Join(errIn, errOut); err != nil {
+		o.err = fmt.Errorf("operation %s: %w", name, err)
+	}
+	return o
 }
 
-// Checksums is what the body's verification found true.
-type Checksums struct{ list func() []Checksum }
+// Checksums is what a body's verification promises and finds.
+type Checksums struct {
+	announced []string
+	verified  func() []Checksum
+}
 
 // Checksum is one verified checksum of a body.
 type Checksum struct {
@@ -138,50 +175,113 @@ type Checksum struct {
 	Value     string // base64
 }
 
-// Verified lists them; it is complete once the body has returned io.EOF.
-func (c *Checksums) Verified() []Checksum {
-	if c == nil || c.list == nil {
+// Announced lists the algorithms of the checksums that header and trailer promise, before the body is read.
+func (c *Checksums) Announced() []string {
+	if c == nil {
 		return nil
 	}
-	return c.list()
+	return c.announced
 }
 
-// Error is an answer that is a refusal. Engines return it; anything else an engine returns, but
-// *audit.Denied, becomes InternalError with a request id.
-type Error struct {
-	Status  int
-	Code    string
-	Message string
-	// Fields are further elements of S3's document: Key, BucketName.
-	Fields map[string]string
-	// Headers are put on the answer.
-	Headers http.Header
+// Verified lists the checksums that were found true; there are none before the body has returned io.EOF.
+func (c *Checksums) Verified() []Checksum {
+	if c == nil || c.verified == nil {
+		return nil
+	}
+	return c.verified()
 }
 
-// Error implements error.
-func (e *Error) Error() string { return e.Code + ": " + e.Message }
+// Handler serves the services' wire APIs. It is safe for concurrent use.
+type Handler struct {
+	config   Config
+	services []*service
+}
 
-// AWSErrorCode is the code, for audit.
-func (e *Error) AWSErrorCode() string { return e.Code }
-
-// Handler serves the services' wire APIs.
-type Handler struct{}
+// service is a Service with the codec of its protocol and its routes, checked.
+type service struct {
+	Service
+	codec  codec
+	routes []*route
+	s3     bool
+}
 
 // New checks the tables and returns their handler.
-func New(c Config) (*Handler, error) { return nil, errors.New("not built yet") }
-
-// ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	http.Error(w, "not built yet", http.StatusBadRequest)
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Credentials == nil:
+		return nil, errors.New("awsapi: Config.Credentials is missing")
+	case c.Region == "" || c.Account == "":
+		return nil, errors.New("awsapi: Config.Region or Config.Account is missing")
+	case c.Now == nil || c.Logger == nil:
+		return nil, errors.New("awsapi: Config.Now or Config.Logger is missing")
+	}
+	h := &Handler{config: c}
+	for _, s := range c.Services {
+		compiled, err := s.compile()
+		if err != nil {
+			return nil, fmt.Errorf("awsapi: service %s: %w", s.Name, err)
+		}
+		if slices.ContainsFunc(h.services, func(other *service) bool { return other.Name == s.Name }) {
+			return nil, fmt.Errorf("awsapi: service %s is in the list twice", s.Name)
+		}
+		h.services = append(h.services, compiled)
+	}
+	return h, nil
 }
 
-// Description is one operation of a table, for the compatibility page.
+func (s Service) compile() (*service, error) {
+	out := &service{Service: s, s3: s.Name == "s3"}
+	if s.Name == "" {
+		return nil, errors.New("it has no name")
+	}
+	switch s.Protocol {
+	case RESTXML:
+		out.codec = restXML{}
+	default:
+		return nil, fmt.Errorf("there is no protocol %d", s.Protocol)
+	}
+	for i := range s.Operations {
+		o := &s.Operations[i]
+		if o.err != nil {
+			return nil, o.err
+		}
+		r, err := newRoute(o)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s: %w", o.name, err)
+		}
+		for _, other := range out.routes {
+			if other.op.name == o.name || other.same(r) {
+				return nil, fmt.Errorf("operations %s and %s have the same name or route", other.op.name, o.name)
+			}
+		}
+		out.routes = append(out.routes, r)
+	}
+	return out, nil
+}
+
+// Description is one operation of a table, for the compatibility page and for tests.
 type Description struct {
 	Service, Operation string
 	Method, Path       string
 	Query, Header      []string // what must be present
-	Accepts            []string // the query keys and headers the operation understands besides
+	Accepts            []string // the query keys and headers the operation understands besides, sorted
+	Document           []byte   // a smallest document that it takes; nil if it takes none
 }
 
 // Describe lists the service's operations, sorted by name.
-func (s Service) Describe() []Description { return nil }
+func (s Service) Describe() []Description {
+	list := make([]Description, 0, len(s.Operations))
+	for _, o := range s.Operations {
+		d := Description{Service: s.Name, Operation: o.name, Method: o.route.Method, Path: o.route.Path,
+			Query: o.route.Query, Header: o.route.Header}
+		if o.in != nil {
+			d.Accepts = o.in.accepts()
+			if o.in.document != nil {
+				d.Document = o.in.document.smallest(s.Namespace)
+			}
+		}
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(x, y Description) int { return strings.Compare(x.Operation, y.Operation) })
+	return list
+}

@@ -163,6 +163,9 @@ func Parse(r *http.Request) (*Auth, error) {
 	return a, nil
 }
 
+// Pairs is the whole query, decoded, the signature's own parameters included. It is for reading only.
+func (a *Auth) Pairs() []Pair { return a.pairs }
+
 // has and get look a presigned parameter up; their names are compared without regard to case.
 func (a *Auth) has(name string) bool {
 	return slices.ContainsFunc(a.pairs, func(p Pair) bool { return strings.EqualFold(p.Key, name) })
