@@ -277,7 +277,7 @@ func (s Service) Describe() []Description {
 		if o.in != nil {
 			d.Accepts = o.in.accepts()
 			if o.in.document != nil {
-				d.Document = o.in.document.smallest(s.Namespace)
+				d.Document = o.in.document.Smallest(s.Namespace)
 			}
 		}
 		list = append(list, d)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"postern/internal/awsapi/xmldoc"
 )
 
 // binding is where the fields of an input or output travel in a REST protocol. It is computed once, when
@@ -16,7 +18,9 @@ import (
 type binding struct {
 	uri, query, header []field
 	prefixes           []field // headers,prefix-
-	document           *document
+	document           *xmldoc.Document
+	documentType       reflect.Type
+	optional           bool // the document's field is a pointer
 	documentAt         []int
 	body, bodylen      []int // index of the field; nil if there is none
 	checksums, status  []int
@@ -114,11 +118,13 @@ func (b *binding) addField(f reflect.StructField, tag string, index []int, out b
 		if b.document != nil {
 			return fmt.Errorf("a second field is tagged aws:%q", tag)
 		}
-		d, err := newDocument(f.Type, name)
-		if err != nil {
-			return err
+		b.documentType, b.documentAt = f.Type, index
+		if f.Type.Kind() == reflect.Pointer {
+			b.documentType, b.optional = f.Type.Elem(), true
 		}
-		b.document, b.documentAt = d, index
+		var err error
+		b.document, err = xmldoc.New(b.documentType, name)
+		return err
 	case "body":
 		want := readerType
 		if out {

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"postern/internal/awsapi/xmldoc"
 )
 
 // codec is one wire protocol. The pipeline calls it in the order of its methods.
@@ -91,17 +94,22 @@ func (restXML) decode(x *exchange, in any) error {
 		return err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		if b.document.pointer {
+		if b.optional {
 			return nil
 		}
 		return &Error{Status: http.StatusBadRequest, Code: "MissingRequestBodyError", Message: "Request Body is empty"}
 	}
 	at := v.FieldByIndex(b.documentAt)
-	if b.document.pointer {
-		at.Set(reflect.New(b.document.typ))
+	if b.optional {
+		at.Set(reflect.New(b.documentType))
 		at = at.Elem()
 	}
-	return b.document.decode(body, at.Addr().Interface(), x.service.Namespace)
+	err = b.document.Decode(body, at.Addr().Interface(), x.service.Namespace)
+	if m, ok := errors.AsType[*xmldoc.Malformed](err); ok {
+		return &Error{Status: http.StatusBadRequest, Code: "MalformedXML",
+			Message: "The XML you provided was not well-formed or did not validate against our published schema: " + m.Detail}
+	}
+	return err
 }
 
 func invalidArgument(name, value string) *Error {
@@ -146,11 +154,11 @@ func (restXML) encode(x *exchange, out any) error {
 	}
 	if b.document != nil {
 		at := v.FieldByIndex(b.documentAt)
-		if b.document.pointer && at.IsNil() {
+		if b.optional && at.IsNil() {
 			x.answer(status, 0, nil)
 			return nil
 		}
-		text, err := b.document.encode(at.Interface(), x.service.Namespace)
+		text, err := b.document.Encode(at.Interface(), x.service.Namespace)
 		if err != nil {
 			return err
 		}

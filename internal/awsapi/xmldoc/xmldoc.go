@@ -1,4 +1,9 @@
-package awsapi
+// Package xmldoc reads and writes the XML documents of AWS's REST-XML services. encoding/xml does the
+// work, by its own tags; in front of the reading stands a check of what encoding/xml is lax about: every
+// element must be one the type knows, once unless it is a list, without document type, processing
+// instruction, foreign namespace or stray text, and not nested too deeply. The order of elements does not
+// matter, as no two clients agree on it.
+package xmldoc
 
 import (
 	"bytes"
@@ -7,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,13 +20,9 @@ import (
 // maxDepth bounds the nesting of a document.
 const maxDepth = 32
 
-// document is an XML document of one type. encoding/xml does the reading and writing, by its own tags; in
-// front of the reading stands a check of what encoding/xml is lax about: every element must be one the
-// type knows, once unless it is a list, without document type, processing instruction or stray text. The
-// order of elements does not matter, as no two clients agree on it.
-type document struct {
+// Document is the documents of one type.
+type Document struct {
 	typ      reflect.Type // the struct
-	pointer  bool         // the field is a pointer: the document is optional
 	root     string
 	elements *element
 }
@@ -43,13 +43,12 @@ const (
 	opaque             // reads itself
 )
 
-func newDocument(t reflect.Type, root string) (*document, error) {
-	d := &document{typ: t, root: root}
-	if t.Kind() == reflect.Pointer {
-		d.typ, d.pointer = t.Elem(), true
-	}
-	if d.typ.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("an xml document must be a struct or a pointer to one, not %s", t)
+// New describes the documents of t, a struct. root is the name of the root element; if it is empty, the
+// tag of t's XMLName says it, or else it is t's own name.
+func New(t reflect.Type, root string) (*Document, error) {
+	d := &Document{typ: t, root: root}
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("an xml document must be a struct, not %s", t)
 	}
 	if f, ok := d.typ.FieldByName("XMLName"); ok && d.root == "" {
 		name, _, _ := strings.Cut(f.Tag.Get("xml"), ",")
@@ -154,51 +153,52 @@ func (e *element) addFields(t reflect.Type, known map[reflect.Type]*element) err
 			if at.children[part] == nil {
 				at.children[part] = &element{children: map[string]*element{}}
 			}
-			at = at.children[part]
+			if at = at.children[part]; at.children == nil {
+				return fmt.Errorf("field %s: the element %s has a value and elements in it", f.Name, part)
+			}
 		}
 		at.children[path[len(path)-1]] = child
 	}
 	return nil
 }
 
-// malformedXML is S3's refusal, with the place where the document went wrong.
-func malformedXML(detail string) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: "MalformedXML",
-		Message: "The XML you provided was not well-formed or did not validate against our published schema: " + detail}
+// Malformed says where a document went wrong. It shows at most 80 bytes of it.
+type Malformed struct{ Detail string }
+
+// Error implements error.
+func (m *Malformed) Error() string { return "malformed document: " + m.Detail }
+
+func malformed(format string, args ...any) error {
+	return &Malformed{fmt.Sprintf(format, args...)}
 }
 
-// decode reads body into v, a struct of the document's type. Errors are *[Error].
-func (d *document) decode(body []byte, v any, namespace string) error {
-	source := xml.NewDecoder(bytes.NewReader(body))
-	checked := &checker{source: source, document: d, namespace: namespace}
-	if err := xml.NewTokenDecoder(checked).Decode(v); err != nil {
-		if e, ok := errors.AsType[*Error](err); ok {
-			return e
-		}
-		if errors.Is(err, io.EOF) {
-			return malformedXML("it has no root element")
-		}
-		return malformedXML(err.Error())
+// cut bounds a piece of the document that goes into an error.
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), 80)], "\uFFFD") }
+
+// Decode reads body into v, a pointer to a struct of the document's type. Elements may be in namespace or
+// in none. Errors are *[Malformed].
+func (d *Document) Decode(body []byte, v any, namespace string) error {
+	checked := &checker{source: xml.NewDecoder(bytes.NewReader(body)), document: d, namespace: namespace}
+	err := xml.NewTokenDecoder(checked).Decode(v)
+	if err == io.EOF {
+		return malformed("it has no root element")
 	}
-	// Nothing may follow the root.
-	for {
-		_, err := checked.Token()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			if e, ok := errors.AsType[*Error](err); ok {
-				return e
-			}
-			return malformedXML(err.Error())
-		}
+	for err == nil { // nothing may follow the root
+		_, err = checked.Token()
 	}
+	if err == io.EOF {
+		return nil
+	}
+	if m, ok := errors.AsType[*Malformed](err); ok {
+		return m
+	}
+	return malformed("%s", cut(err.Error()))
 }
 
 // checker hands on the tokens of a document that the type knows, and refuses the others.
 type checker struct {
 	source    *xml.Decoder
-	document  *document
+	document  *Document
 	namespace string
 	open      []opened
 	queue     []xml.Token
@@ -240,27 +240,27 @@ func (c *checker) take(t xml.Token) error {
 		case inside && c.open[len(c.open)-1].kind != group:
 			c.queue = append(c.queue, t.Copy())
 		case len(bytes.TrimSpace(t)) > 0 && inside:
-			return malformedXML("there is text in the element " + cut(c.open[len(c.open)-1].name))
+			return malformed("there is text in the element %s", cut(c.open[len(c.open)-1].name))
 		case len(bytes.TrimSpace(t)) > 0:
-			return malformedXML("there is text outside the root element")
+			return malformed("there is text outside the root element")
 		}
 	case xml.Comment:
 	case xml.ProcInst:
 		if t.Target != "xml" || c.rooted {
-			return malformedXML("processing instructions are not taken")
+			return malformed("processing instructions are not taken")
 		}
 	default: // a directive: document types and entities have no place here
-		return malformedXML("document types are not taken")
+		return malformed("document types are not taken")
 	}
 	return nil
 }
 
 func (c *checker) start(t xml.StartElement) error {
 	if len(c.open) >= maxDepth {
-		return malformedXML("it is nested too deeply")
+		return malformed("it is nested too deeply")
 	}
 	if t.Name.Space != "" && t.Name.Space != c.namespace {
-		return malformedXML("the element " + cut(t.Name.Local) + " is in another namespace")
+		return malformed("the element %s is in another namespace", cut(t.Name.Local))
 	}
 	var e *element
 	switch {
@@ -272,14 +272,14 @@ func (c *checker) start(t xml.StartElement) error {
 		}
 		e = parent.children[t.Name.Local]
 		if e == nil {
-			return malformedXML("the element " + cut(t.Name.Local) + " is not known in " + cut(parent.name))
+			return malformed("the element %s is not known in %s", cut(t.Name.Local), cut(parent.name))
 		}
 		if parent.seen[t.Name.Local] && !e.list {
-			return malformedXML("the element " + cut(t.Name.Local) + " stands twice")
+			return malformed("the element %s stands twice", cut(t.Name.Local))
 		}
 		parent.seen[t.Name.Local] = true
 	case c.rooted || t.Name.Local != c.document.root:
-		return malformedXML("the root element must be one " + c.document.root)
+		return malformed("the root element must be one %s", c.document.root)
 	default:
 		e = c.document.elements
 	}
@@ -313,13 +313,13 @@ func (c *checker) value(t xml.StartElement) error {
 			}
 			return nil
 		default:
-			return malformedXML("the element " + cut(t.Name.Local) + " must hold one value")
+			return malformed("the element %s must hold one value", cut(t.Name.Local))
 		}
 	}
 }
 
-// encode writes v, a struct of the document's type or a pointer to one, with its declaration.
-func (d *document) encode(v any, namespace string) ([]byte, error) {
+// Encode writes v, a struct of the document's type or a pointer to one, with its declaration.
+func (d *Document) Encode(v any, namespace string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(xml.Header)
 	start := xml.StartElement{Name: xml.Name{Local: d.root}}
@@ -336,9 +336,9 @@ func (d *document) encode(v any, namespace string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// smallest is a document with nothing in it that may be left out.
-func (d *document) smallest(namespace string) []byte {
-	b, err := d.encode(reflect.New(d.typ).Interface(), namespace)
+// Smallest is a document with nothing in it that may be left out.
+func (d *Document) Smallest(namespace string) []byte {
+	b, err := d.Encode(reflect.New(d.typ).Interface(), namespace)
 	if err != nil {
 		return nil
 	}
