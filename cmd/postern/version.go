@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"postern/internal/cli"
 )
 
 // buildVersion is set by -ldflags "-X main.buildVersion=v1.2.3" in a release; otherwise the module's
@@ -40,21 +42,21 @@ func version() string {
 	return "devel-" + revision + modified
 }
 
-func newVersion(env Env) *cobra.Command {
+func newVersion(env cli.Env) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  exactArgs(0, "no argument"),
+		Args:  cli.ExactArgs(0, "no argument"),
 		RunE: func(*cobra.Command, []string) error {
 			platform := runtime.GOOS + "/" + runtime.GOARCH
 			if output == "json" {
-				return printJSON(env.Stdout, map[string]string{"version": version(), "go": runtime.Version(), "platform": platform})
+				return cli.PrintJSON(env.Stdout, map[string]string{"version": version(), "go": runtime.Version(), "platform": platform})
 			}
 			_, err := fmt.Fprintf(env.Stdout, "postern %s (%s, %s)\n", version(), runtime.Version(), platform)
 			return err
 		},
 	}
-	outputFlag(cmd, &output)
+	cli.OutputFlag(cmd, &output)
 	return cmd
 }

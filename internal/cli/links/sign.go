@@ -1,4 +1,6 @@
-package main
+// Package links holds the commands about single links: sign, cookies, verify and explain. They work on
+// package signed alone; verify and explain may also ask a CloudFront API for keys.
+package links
 
 import (
 	"errors"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/internal/cli"
 	"postern/signed"
 )
 
@@ -39,7 +42,8 @@ type signOptions struct {
 	aws                awsSignOptions
 }
 
-func newSign(env Env) *cobra.Command {
+// NewSign is `postern sign`.
+func NewSign(env cli.Env) *cobra.Command {
 	var o signOptions
 	cmd := &cobra.Command{
 		Use:   "sign URL --expires-in 7d",
@@ -53,12 +57,12 @@ func newSign(env Env) *cobra.Command {
 				return signLikeAWS(cmd, env, o, args)
 			}
 			for _, f := range awsSignFlags {
-				if given(cmd, f) {
-					return usage(fmt.Errorf("--%s is a flag of aws cloudfront sign, and needs --url", f),
+				if cli.Given(cmd, f) {
+					return cli.Usage(fmt.Errorf("--%s is a flag of aws cloudfront sign, and needs --url", f),
 						"Give --url URL instead of a bare URL, or use postern's own flags: --expires-in, --expires-at, --not-before, --key, --resource.")
 				}
 			}
-			if err := exactArgs(1, "one URL")(cmd, args); err != nil {
+			if err := cli.ExactArgs(1, "one URL")(cmd, args); err != nil {
 				return err
 			}
 			return signNative(env, o, args[0])
@@ -73,10 +77,10 @@ func newSign(env Env) *cobra.Command {
 	f.BoolVar(&o.unique, "unique", false, "make the grant its own, so that it can be counted and revoked alone (custom policy)")
 	keyFlags(cmd, &o.keyFile, &o.keyPairID)
 	hashFlag(cmd, &o.hash)
-	outputFlag(cmd, &o.output)
-	oneOf(cmd, "expires-in", "expires-at")
-	oneOf(cmd, "unique", "not-before")
-	noEnv(cmd, "expires-at", "not-before", "ip-address", "resource")
+	cli.OutputFlag(cmd, &o.output)
+	cli.OneOf(cmd, "expires-in", "expires-at")
+	cli.OneOf(cmd, "unique", "not-before")
+	cli.NoEnv(cmd, "expires-at", "not-before", "ip-address", "resource")
 	o.aws.declare(cmd)
 	return cmd
 }
@@ -85,16 +89,16 @@ func newSign(env Env) *cobra.Command {
 func keyFlags(cmd *cobra.Command, file, id *string) {
 	cmd.Flags().StringVar(file, "key", "", "PEM file with the private key")
 	cmd.Flags().StringVar(id, "key-pair-id", "", "id of the public key at CloudFront")
-	envName(cmd, "key", "POSTERN_PRIVATE_KEY_FILE")
+	cli.EnvName(cmd, "key", "POSTERN_PRIVATE_KEY_FILE")
 }
 
 func hashFlag(cmd *cobra.Command, p *string) {
 	allowed := []string{"SHA256", "SHA1"}
-	cmd.Flags().Var(oneOfValues{p, allowed}, "hash-algorithm", "digest that is signed (default SHA256; with --url and an RSA key SHA1)")
+	cmd.Flags().Var(cli.Values{Value: p, Allowed: allowed}, "hash-algorithm", "digest that is signed (default SHA256; with --url and an RSA key SHA1)")
 	_ = cmd.RegisterFlagCompletionFunc("hash-algorithm", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func signNative(env Env, o signOptions, raw string) error {
+func signNative(env cli.Env, o signOptions, raw string) error {
 	key, err := loadSigningKey(env, o.keyFile, o.keyPairID)
 	if err != nil {
 		return err
@@ -119,14 +123,14 @@ func signNative(env Env, o signOptions, raw string) error {
 		link, err = signer.SignURL(url, notAfter)
 	}
 	if err != nil {
-		return usage(fmt.Errorf("signing: %w", err))
+		return cli.Usage(fmt.Errorf("signing: %w", err))
 	}
 	grant, err := selfCheck(key, signed.Request{URL: link}, policy)
 	if err != nil {
 		return err
 	}
 	if o.output == "json" {
-		return printJSON(env.Stdout, signedURL(link, grant))
+		return cli.PrintJSON(env.Stdout, signedURL(link, grant))
 	}
 	_, err = fmt.Fprintln(env.Stdout, link)
 	return err
@@ -150,22 +154,22 @@ func signedURL(link string, g signed.Grant) signedURLJSON {
 }
 
 // policy is the custom policy that the flags ask for; custom is false if a canned one does.
-func (o signOptions) policy(env Env, url string, notAfter time.Time) (p signed.Policy, custom bool, err error) {
+func (o signOptions) policy(env cli.Env, url string, notAfter time.Time) (p signed.Policy, custom bool, err error) {
 	p = signed.Policy{Resource: url, NotAfter: notAfter}
 	if o.resource != "" {
 		p.Resource, custom = o.resource, true
 		if !p.Covers(url) {
-			return p, false, usage(errors.New("--resource does not cover the URL, so the link would not open"),
+			return p, false, cli.Usage(errors.New("--resource does not cover the URL, so the link would not open"),
 				"A wildcard does not reach across the borders between scheme, host, path and query; a * at the end of the path covers any query.")
 		}
 	}
 	if o.notBefore != "" {
 		custom = true
 		if p.NotBefore, err = signed.ParseTime(o.notBefore); err != nil {
-			return p, false, usage(fmt.Errorf("reading --not-before: %w", err))
+			return p, false, cli.Usage(fmt.Errorf("reading --not-before: %w", err))
 		}
 		if !p.NotBefore.Before(notAfter) {
-			return p, false, usage(errors.New("--not-before is not before the end, so the link would never open"))
+			return p, false, cli.Usage(errors.New("--not-before is not before the end, so the link would never open"))
 		}
 	}
 	if o.ipAddress != "" {
@@ -177,7 +181,7 @@ func (o signOptions) policy(env Env, url string, notAfter time.Time) (p signed.P
 	if o.unique {
 		custom = true
 		if p, err = signed.UniquePolicy(p); err != nil {
-			return p, false, failed(fmt.Errorf("making the grant unique: %w", err))
+			return p, false, cli.Failed(fmt.Errorf("making the grant unique: %w", err))
 		}
 	}
 	return p, custom, nil
@@ -192,13 +196,13 @@ func parseSource(text string) (netip.Prefix, error) {
 		}
 	}
 	if err != nil || !prefix.Addr().Is4() {
-		return netip.Prefix{}, usage(errors.New("--ip-address is not an IPv4 address or range"),
+		return netip.Prefix{}, cli.Usage(errors.New("--ip-address is not an IPv4 address or range"),
 			"CloudFront knows one IPv4 address or one IPv4 CIDR range, such as 192.0.2.7 or 192.0.2.0/24.")
 	}
 	return prefix.Masked(), nil
 }
 
-func newSigner(env Env, key signingKey, hash string) *signed.Signer {
+func newSigner(env cli.Env, key signingKey, hash string) *signed.Signer {
 	s := &signed.Signer{KeyPairID: key.id, Key: key.signer}
 	if hash == "SHA1" {
 		// Asked for by name; the gate and CloudFront take it from both kinds of key.
@@ -208,46 +212,46 @@ func newSigner(env Env, key signingKey, hash string) *signed.Signer {
 }
 
 // expiry is the end of a grant from --expires-in or --expires-at, in whole seconds.
-func expiry(env Env, in, at string) (time.Time, error) {
+func expiry(env cli.Env, in, at string) (time.Time, error) {
 	now := env.Now()
 	switch {
 	case in != "":
 		d, err := signed.ParseDuration(in)
 		if err != nil {
-			return time.Time{}, usage(fmt.Errorf("reading --expires-in: %w", err))
+			return time.Time{}, cli.Usage(fmt.Errorf("reading --expires-in: %w", err))
 		}
 		return now.Add(d).Truncate(time.Second), nil
 	case at != "":
 		t, err := signed.ParseTime(at)
 		if err != nil {
-			return time.Time{}, usage(fmt.Errorf("reading --expires-at: %w", err))
+			return time.Time{}, cli.Usage(fmt.Errorf("reading --expires-at: %w", err))
 		}
 		if !t.After(now) {
-			return time.Time{}, usage(fmt.Errorf("--expires-at is %s, which is past", t.UTC().Format(time.RFC3339)))
+			return time.Time{}, cli.Usage(fmt.Errorf("--expires-at is %s, which is past", t.UTC().Format(time.RFC3339)))
 		}
 		return t, nil
 	}
-	return time.Time{}, usage(errors.New("the link has no end"), "Give --expires-in 7d, or --expires-at with an instant such as 2030-01-31T18:00:00Z.")
+	return time.Time{}, cli.Usage(errors.New("the link has no end"), "Give --expires-in 7d, or --expires-at with an instant such as 2030-01-31T18:00:00Z.")
 }
 
 // literalURL is the URL as it will travel. What is not allowed in a URL is percent-encoded once, what
 // is encoded already stays, and what could mean two things is refused.
-func literalURL(env Env, raw string) (string, error) {
+func literalURL(env cli.Env, raw string) (string, error) {
 	url := encodeOnce(raw)
 	if err := signed.CheckURL(url); err != nil {
 		var w *signed.LiteralWildcardError
 		if errors.As(err, &w) {
-			return "", usage(fmt.Errorf("the URL holds %q at position %d, which CloudFront reads as a wildcard: whoever has the link could open more than this URL", w.Char, w.Offset+1),
+			return "", cli.Usage(fmt.Errorf("the URL holds %q at position %d, which CloudFront reads as a wildcard: whoever has the link could open more than this URL", w.Char, w.Offset+1),
 				fmt.Sprintf("If it belongs to the object's name, write %s.", percent(w.Char)),
 				"If a pattern is meant, sign one URL under it and say so: --resource PATTERN.")
 		}
-		return "", usage(fmt.Errorf("the URL cannot be signed as it is: %w", err))
+		return "", cli.Usage(fmt.Errorf("the URL cannot be signed as it is: %w", err))
 	}
 	if url != raw {
-		env.warn("the URL held characters that only travel percent-encoded; request the URL exactly as printed")
+		env.Warn("the URL held characters that only travel percent-encoded; request the URL exactly as printed")
 	}
 	if _, query, ok := strings.Cut(url, "?"); ok && !strings.ContainsAny(query, "=&") {
-		env.warn("everything after ? is the query, not the object's name; if it belongs to the name, write %%3F")
+		env.Warn("everything after ? is the query, not the object's name; if it belongs to the name, write %%3F")
 	}
 	return url, nil
 }
@@ -291,7 +295,7 @@ func selfCheck(key signingKey, r signed.Request, p signed.Policy) (signed.Grant,
 	v := signed.Verifier{Keys: func(id string) (*signed.Key, bool) { return key.public, id == key.id }}
 	grant, err := v.Verify(r)
 	if err != nil {
-		return signed.Grant{}, failed(fmt.Errorf("checking the signature that was just made: %w", err),
+		return signed.Grant{}, cli.Failed(fmt.Errorf("checking the signature that was just made: %w", err),
 			"Nothing was printed. This is a fault of postern: please report the URL's form and the flags, without the key.")
 	}
 	return grant, nil

@@ -1,4 +1,4 @@
-package main
+package links
 
 import (
 	"crypto/rsa"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/internal/cli"
 	"postern/signed"
 )
 
@@ -41,32 +42,32 @@ func (o *awsSignOptions) declare(cmd *cobra.Command) {
 	f.StringVar(&o.dateLessThan, "date-less-than", "", "like aws cloudfront sign: end, as YYYY-MM-DD, YYYY-MM-DDThh:mm:ss[±hh:mm] or epoch seconds")
 	f.StringVar(&o.dateGreaterThn, "date-greater-than", "", "like aws cloudfront sign: start, in the same forms")
 	f.StringVar(&o.policyResource, "policy-resource", "", "like aws cloudfront sign: the resource of the policy, with wildcards")
-	noEnv(cmd, append([]string{"url"}, awsSignFlags...)...)
+	cli.NoEnv(cmd, append([]string{"url"}, awsSignFlags...)...)
 }
 
-func signLikeAWS(cmd *cobra.Command, env Env, o signOptions, args []string) error {
+func signLikeAWS(cmd *cobra.Command, env cli.Env, o signOptions, args []string) error {
 	if len(args) > 0 {
-		return usage(errors.New("a URL is given twice: with --url and as an argument"))
+		return cli.Usage(errors.New("a URL is given twice: with --url and as an argument"))
 	}
 	for _, f := range []string{"expires-in", "expires-at", "not-before", "resource", "unique"} {
-		if given(cmd, f) {
-			return usage(fmt.Errorf("--%s does not go with --url, which takes the flags of aws cloudfront sign", f),
+		if cli.Given(cmd, f) {
+			return cli.Usage(fmt.Errorf("--%s does not go with --url, which takes the flags of aws cloudfront sign", f),
 				"Give the URL as a bare argument instead of --url.")
 		}
 	}
 	a := o.aws
 	if a.dateLessThan == "" {
-		return usage(errors.New("--date-less-than is required with --url"))
+		return cli.Usage(errors.New("--date-less-than is required with --url"))
 	}
 	if o.keyPairID == "" {
-		return usage(errors.New("--key-pair-id is required with --url"))
+		return cli.Usage(errors.New("--key-pair-id is required with --url"))
 	}
 	key, err := a.key(env, o.keyFile, o.keyPairID)
 	if err != nil {
 		return err
 	}
 	if !utf8.ValidString(a.url) || !utf8.ValidString(a.policyResource) {
-		return usage(errors.New("the URL is not valid UTF-8"))
+		return cli.Usage(errors.New("the URL is not valid UTF-8"))
 	}
 	end, traps, err := parseAWSDate("--date-less-than", a.dateLessThan)
 	if err != nil {
@@ -97,10 +98,10 @@ func signLikeAWS(cmd *cobra.Command, env Env, o signOptions, args []string) erro
 	signer := &signed.Signer{KeyPairID: key.id, Key: key.signer, Hash: hash}
 	signature, err := signer.SignPolicy([]byte(text))
 	if err != nil {
-		return failed(fmt.Errorf("signing: %w", err))
+		return cli.Failed(fmt.Errorf("signing: %w", err))
 	}
 	for _, trap := range append(traps, p.traps(a.url, env.Now())...) {
-		env.warn("%s", trap)
+		env.Warn("%s", trap)
 	}
 	separator := "?"
 	if strings.Contains(a.url, "?") {
@@ -117,7 +118,7 @@ func signLikeAWS(cmd *cobra.Command, env Env, o signOptions, args []string) erro
 		link += "&Hash-Algorithm=SHA256"
 	}
 	if o.output == "json" {
-		return printJSON(env.Stdout, signedURLJSON{
+		return cli.PrintJSON(env.Stdout, signedURLJSON{
 			URL: link, Expires: time.Unix(end, 0).UTC().Format(time.RFC3339),
 			GrantID: signed.GrantIDOf([]byte(text)).String(), KeyPairID: key.id, Shared: true,
 		})
@@ -127,7 +128,7 @@ func signLikeAWS(cmd *cobra.Command, env Env, o signOptions, args []string) erro
 }
 
 // key reads --private-key as the AWS CLI reads a parameter: a file behind file://, else the text itself.
-func (a awsSignOptions) key(env Env, fallback, id string) (signingKey, error) {
+func (a awsSignOptions) key(env cli.Env, fallback, id string) (signingKey, error) {
 	if a.privateKey == "" {
 		return loadSigningKey(env, fallback, id)
 	}
@@ -135,11 +136,15 @@ func (a awsSignOptions) key(env Env, fallback, id string) (signingKey, error) {
 		return loadSigningKey(env, name, id)
 	}
 	if !strings.Contains(a.privateKey, "-----BEGIN") {
-		return signingKey{}, usage(errors.New("--private-key is neither file://FILE nor PEM text"),
+		return signingKey{}, cli.Usage(errors.New("--private-key is neither file://FILE nor PEM text"),
 			"Write --private-key file://FILE, as aws cloudfront sign wants it.")
 	}
-	env.warn("the private key stood on the command line, where every user of this machine can read it: use --private-key file://FILE")
-	return newSigningKey([]byte(a.privateKey), "of --private-key", id)
+	env.Warn("the private key stood on the command line, where every user of this machine can read it: use --private-key file://FILE")
+	signer, public, err := parsePrivateKey([]byte(a.privateKey), "of --private-key")
+	if err != nil {
+		return signingKey{}, err
+	}
+	return signingKey{id: id, signer: signer, public: public}, nil
 }
 
 // awsHash is the digest: SHA-1 for RSA unless told otherwise, SHA-256 for ECDSA and nothing else.
@@ -149,7 +154,7 @@ func awsHash(key signingKey, name string) (signed.Hash, error) {
 	case name == "SHA256" || name == "" && !isRSA:
 		return signed.SHA256, nil
 	case !isRSA:
-		return 0, usage(errors.New("aws cloudfront sign does not sign with an ECDSA key and SHA1"), "Leave --hash-algorithm out, or give SHA256.")
+		return 0, cli.Usage(errors.New("aws cloudfront sign does not sign with an ECDSA key and SHA1"), "Leave --hash-algorithm out, or give SHA256.")
 	}
 	return signed.SHA1, nil
 }
@@ -266,7 +271,7 @@ func parseAWSDate(flag, text string) (epoch int64, traps []string, err error) {
 			if f > maxAWSEpoch && f/1000 <= maxAWSEpoch {
 				hints = []string{fmt.Sprintf("It looks like milliseconds; in seconds it is %d.", int64(f/1000))}
 			}
-			return 0, nil, usage(fmt.Errorf("reading %s: the number is no epoch before the year 10000", flag), hints...)
+			return 0, nil, cli.Usage(fmt.Errorf("reading %s: the number is no epoch before the year 10000", flag), hints...)
 		}
 		epoch := int64(f)
 		if len(trimmed) == 8 && epoch >= 19000101 && epoch <= 21991231 {
@@ -291,6 +296,6 @@ func parseAWSDate(flag, text string) (epoch int64, traps []string, err error) {
 			return t.Unix(), nil, nil
 		}
 	}
-	return 0, nil, usage(fmt.Errorf("reading %s: %q is no date that aws cloudfront sign documents", flag, trimmed),
+	return 0, nil, cli.Usage(fmt.Errorf("reading %s: %q is no date that aws cloudfront sign documents", flag, trimmed),
 		"Write YYYY-MM-DD, YYYY-MM-DDThh:mm:ss, the same with +hh:mm or Z, or epoch seconds.")
 }

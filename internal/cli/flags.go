@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 )
 
 // Every flag has an environment variable, unless it is declared without one: --listen-public is
-// POSTERN_LISTEN_PUBLIC. The name is made from the flag's, or given by envName where `postern env`
-// prints another; help shows it; applyEnv reads it. There is no second list.
+// POSTERN_LISTEN_PUBLIC. The name is made from the flag's, or given by EnvName where `postern env`
+// prints another; help shows it; ApplyEnv reads it. There is no second list.
 const (
 	annotationEnv   = "postern_env"    // the variable's name, or "" for none
 	annotationOneOf = "postern_one_of" // the names of flags that exclude each other
-	annotationSet   = "postern_set_by" // "environment" once applyEnv set it
+	annotationSet   = "postern_set_by" // "environment" once ApplyEnv set it
 	envPrefix       = "POSTERN_"
 )
 
@@ -34,29 +34,29 @@ func annotate(cmd *cobra.Command, name, key string, values ...string) {
 	f.Annotations[key] = values
 }
 
-// envName gives a flag's variable another name than the flag's own.
-func envName(cmd *cobra.Command, flag, variable string) {
+// EnvName gives a flag's variable another name than the flag's own.
+func EnvName(cmd *cobra.Command, flag, variable string) {
 	annotate(cmd, flag, annotationEnv, variable)
 }
 
-// noEnv declares flags that no variable sets: what is said once, for one URL.
-func noEnv(cmd *cobra.Command, flags ...string) {
+// NoEnv declares flags that no variable sets: what is said once, for one URL.
+func NoEnv(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		annotate(cmd, name, annotationEnv, "")
 	}
 }
 
-// oneOf declares flags that exclude each other. A flag on the command line silences the variables of
+// OneOf declares flags that exclude each other. A flag on the command line silences the variables of
 // its group, so that an environment with a default does not forbid saying something else once.
-func oneOf(cmd *cobra.Command, flags ...string) {
+func OneOf(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		annotate(cmd, name, annotationOneOf, flags...)
 	}
 }
 
-// applyEnv sets every flag that the command line did not set from its variable, and then refuses
+// ApplyEnv sets every flag that the command line did not set from its variable, and then refuses
 // flags that exclude each other.
-func applyEnv(cmd *cobra.Command, getenv func(string) string) error {
+func ApplyEnv(cmd *cobra.Command, getenv func(string) string) error {
 	typed := map[string]bool{}
 	cmd.Flags().Visit(func(f *pflag.Flag) { typed[f.Name] = true })
 	var err error
@@ -73,7 +73,7 @@ func applyEnv(cmd *cobra.Command, getenv func(string) string) error {
 			return
 		}
 		if e := cmd.Flags().Set(f.Name, value); e != nil {
-			err = usage(fmt.Errorf("reading the environment variable %s: %w", variable, e))
+			err = Usage(fmt.Errorf("reading the environment variable %s: %w", variable, e))
 			return
 		}
 		annotate(cmd, f.Name, annotationSet, "environment")
@@ -84,61 +84,66 @@ func applyEnv(cmd *cobra.Command, getenv func(string) string) error {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		for _, other := range f.Annotations[annotationOneOf] {
 			if err == nil && f.Changed && other > f.Name && cmd.Flags().Changed(other) {
-				err = usage(fmt.Errorf("--%s and --%s exclude each other", f.Name, other), "Give one of the two.")
+				err = Usage(fmt.Errorf("--%s and --%s exclude each other", f.Name, other), "Give one of the two.")
 			}
 		}
 	})
 	return err
 }
 
-// given reports whether the flag stood on the command line.
-func given(cmd *cobra.Command, name string) bool {
+// Given reports whether the flag stood on the command line.
+func Given(cmd *cobra.Command, name string) bool {
 	f := cmd.Flags().Lookup(name)
 	return f.Changed && f.Annotations[annotationSet] == nil
 }
 
-// showEnv writes each flag's variable into its help.
-func showEnv(cmd *cobra.Command) {
+// ShowEnv writes each flag's variable into its help.
+func ShowEnv(cmd *cobra.Command) {
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if v := envOf(f); v != "" && f.Name != "help" {
 			f.Usage += " [" + v + "]"
 		}
 	})
 	for _, c := range cmd.Commands() {
-		showEnv(c)
+		ShowEnv(c)
 	}
 }
 
-// oneOfValues is a flag's value out of a closed list.
-type oneOfValues struct {
-	value   *string
-	allowed []string
+// Values is a flag's value out of a closed list.
+type Values struct {
+	Value   *string
+	Allowed []string
 }
 
-func (v oneOfValues) String() string {
-	if v.value == nil {
+// String is the present value.
+func (v Values) String() string {
+	if v.Value == nil {
 		return ""
 	}
-	return *v.value
+	return *v.Value
 }
-func (v oneOfValues) Type() string { return strings.Join(v.allowed, "|") }
-func (v oneOfValues) Set(s string) error {
-	if !slices.Contains(v.allowed, s) {
-		return fmt.Errorf("must be one of %s", strings.Join(v.allowed, ", "))
+
+// Type is shown in help.
+func (v Values) Type() string { return strings.Join(v.Allowed, "|") }
+
+// Set refuses what is not in the list.
+func (v Values) Set(s string) error {
+	if !slices.Contains(v.Allowed, s) {
+		return fmt.Errorf("must be one of %s", strings.Join(v.Allowed, ", "))
 	}
-	*v.value = s
+	*v.Value = s
 	return nil
 }
 
-// choice declares a flag with a closed list of values, the first being the default, and its completion.
-func choice(cmd *cobra.Command, p *string, name, text string, allowed ...string) {
+// Choice declares a flag with a closed list of values, the first being the default, and its completion.
+func Choice(cmd *cobra.Command, p *string, name, text string, allowed ...string) {
 	*p = allowed[0]
-	cmd.Flags().Var(oneOfValues{p, allowed}, name, text)
+	cmd.Flags().Var(Values{p, allowed}, name, text)
 	// The only error is a flag that does not exist or is registered twice; both are ours, and tested.
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// outputFlag declares --output.
-func outputFlag(cmd *cobra.Command, p *string) {
-	choice(cmd, p, "output", "form of the result", "text", "json")
+// OutputFlag declares --output.
+func OutputFlag(cmd *cobra.Command, p *string) {
+	Choice(cmd, p, "output", "form of the result", "text", "json")
 }

@@ -1,4 +1,6 @@
-package main
+// Package cli is what every command of postern shares: the world it runs in ([Env]), errors that say
+// what to do about them and their exit codes, and flags that environment variables set alike.
+package cli
 
 import (
 	"io"
@@ -23,9 +25,9 @@ type Env struct {
 	Dir string
 }
 
-// path makes a file name given by the user absolute. A leading ~/ is the home folder, because a
+// Path makes a file name given by the user absolute. A leading ~/ is the home folder, because a
 // shell does not expand it inside --flag=~/file or file://~/file.
-func (e Env) path(name string) string {
+func (e Env) Path(name string) string {
 	if rest, ok := strings.CutPrefix(name, "~/"); ok {
 		if home := e.Getenv("HOME"); home != "" {
 			name = filepath.Join(home, rest)
@@ -40,11 +42,11 @@ func (e Env) path(name string) string {
 // maxInput bounds what is read from a key file or from standard input.
 const maxInput = 64 << 10
 
-// readFile reads a small file, or standard input if the name is "-".
-func (e Env) readFile(name string) ([]byte, error) {
+// ReadFile reads a small file, or standard input if the name is "-".
+func (e Env) ReadFile(name string) ([]byte, error) {
 	r := e.Stdin
 	if name != "-" {
-		f, err := os.Open(e.path(name))
+		f, err := os.Open(e.Path(name))
 		if err != nil {
 			return nil, err
 		}
