@@ -215,6 +215,11 @@ func headerValues(r *http.Request, name string) []string {
 	case name == "transfer-encoding" && len(r.TransferEncoding) > 0:
 		return []string{strings.Join(r.TransferEncoding, ", ")}
 	}
+	for key, v := range r.Header { // a client may keep names as they are to travel
+		if strings.EqualFold(key, name) {
+			return v
+		}
+	}
 	return nil
 }
 

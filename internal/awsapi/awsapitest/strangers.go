@@ -99,7 +99,7 @@ func Strangers(t *testing.T, s awsapi.Service) {
 
 var (
 	label  = regexp.MustCompile(`\{[^}]*\}`)
-	codeIn = regexp.MustCompile(`<Code>([A-Za-z]+)</Code>|"__type":"([A-Za-z]+)"`)
+	codeIn = regexp.MustCompile(`(?:<Code>|"__type":")([A-Za-z]+)`)
 )
 
 // request is a smallest request that the operation takes.
