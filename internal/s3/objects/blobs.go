@@ -53,6 +53,8 @@ type blobs struct {
 	root *os.Root
 	// create makes a new file; it fails if there is one.
 	create func(blobName) (blobFile, error)
+	// hardLink gives a file a second path. Tests put a failing one in its place.
+	hardLink func(from, to string) error
 	// syncFolders: an fsync of a new file does not make its name durable on this file system.
 	syncFolders bool
 	blocks      sync.Pool // *[blockSize]byte
@@ -69,7 +71,7 @@ type pin struct {
 }
 
 func openBlobs(root *os.Root, syncFolders bool) *blobs {
-	b := &blobs{root: root, syncFolders: syncFolders, pins: make(map[blobName]*pin)}
+	b := &blobs{root: root, hardLink: root.Link, syncFolders: syncFolders, pins: make(map[blobName]*pin)}
 	b.blocks.New = func() any { return new([blockSize]byte) }
 	b.create = func(n blobName) (blobFile, error) {
 		return root.OpenFile(n.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -206,7 +208,7 @@ func readBlock(ctx context.Context, body io.Reader, block []byte) (n int, end bo
 // link gives a blob's bytes a second name, by a hard link where the file system can, else by a copy.
 // The bytes are durable, the name is after syncFolder.
 func (b *blobs) link(from piece, to blobName) error {
-	err := b.root.Link(from.name.path(), to.path())
+	err := b.hardLink(from.name.path(), to.path())
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		return err
 	}
