@@ -69,7 +69,7 @@ func NewTransport(c TransportConfig) *Transport {
 		Proxy:                  nil,
 		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots},
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    tlsTimeout,
 		DisableCompression:     true, // the bytes pass as they are
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    64,
@@ -81,6 +81,8 @@ func NewTransport(c TransportConfig) *Transport {
 
 // Close closes the connections that are not in use.
 func (t *Transport) Close() { t.rt.CloseIdleConnections() }
+
+const tlsTimeout = 10 * time.Second
 
 // dialing carries an origin's own limits to dial.
 type dialing struct {
@@ -155,17 +157,10 @@ func (o *HTTP) Fetch(ctx context.Context, a gate.Admission, r *Request) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	// Until the request is on its way the origin has its time to be reached, then its time to speak.
-	silence := time.AfterFunc(time.Duration(o.c.Attempts)*o.c.ConnectTimeout+10*time.Second+o.c.ReadTimeout,
-		func() { cancel(errSilent) })
-	give := func() { silence.Reset(o.c.ReadTimeout) }
-	end := func() {
-		silence.Stop()
-		cancel(nil)
-	}
+	ctx, p := newPatience(ctx, time.Duration(o.c.Attempts)*o.c.ConnectTimeout+tlsTimeout+o.c.ReadTimeout, o.c.ReadTimeout)
 	ctx = context.WithValue(ctx, dialingKey{}, dialing{o.c.Attempts, o.c.ConnectTimeout})
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { give() }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { p.give() }})
 
 	req := (&http.Request{
 		Method:     r.Method,
@@ -181,21 +176,21 @@ func (o *HTTP) Fetch(ctx context.Context, a gate.Admission, r *Request) (*http.R
 	}
 	if r.Body != nil {
 		req.ContentLength = r.ContentLength
-		req.Body = &upload{ReadCloser: r.Body, read: give}
+		req.Body = &upload{ReadCloser: r.Body, p: p}
 	}
 	resp, err := o.t.rt.RoundTrip(req)
 	if err != nil {
 		err = failure(ctx, err)
-		end()
+		p.end()
 		return nil, err
 	}
 	if resp.StatusCode < 200 {
 		resp.Body.Close()
-		end()
+		p.end()
 		return nil, &Error{Status: http.StatusBadGateway, Reason: "the origin wanted to switch protocols"}
 	}
-	silence.Stop()
-	resp.Body = &download{rc: resp.Body, ctx: ctx, give: give, silence: silence, end: end}
+	p.hold()
+	resp.Body = &download{rc: resp.Body, ctx: ctx, p: p}
 	r.Forward.response(resp.Header)
 	return resp, nil
 }
@@ -251,30 +246,50 @@ func failure(ctx context.Context, err error) error {
 	return &Error{Status: http.StatusBadGateway, Reason: "the origin could not be reached or did not speak HTTP", Err: err}
 }
 
+// patience ends a context with errSilent when the origin has been waited for too long in one stretch.
+type patience struct {
+	timer  *time.Timer
+	limit  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+// newPatience begins to wait: first for as long as first, after the first give for limit.
+func newPatience(ctx context.Context, first, limit time.Duration) (context.Context, *patience) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &patience{timer: time.AfterFunc(first, func() { cancel(errSilent) }), limit: limit, cancel: cancel}
+}
+
+// give begins a new stretch of waiting, hold ends it, end ends the context as well.
+func (p *patience) give() { p.timer.Reset(p.limit) }
+func (p *patience) hold() { p.timer.Stop() }
+func (p *patience) end() {
+	p.timer.Stop()
+	p.cancel(nil)
+}
+
 // upload renews the origin's time while the viewer's body is on its way.
 type upload struct {
 	io.ReadCloser
-	read func()
+	p *patience
 }
 
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.ReadCloser.Read(p)
-	u.read()
+func (u *upload) Read(b []byte) (int, error) {
+	n, err := u.ReadCloser.Read(b)
+	u.p.give()
 	return n, err
 }
 
 // download bounds the silence within a body. The clock stands still while the viewer takes its time.
 type download struct {
-	rc        io.ReadCloser
-	ctx       context.Context
-	give, end func()
-	silence   *time.Timer
+	rc  io.ReadCloser
+	ctx context.Context
+	p   *patience
 }
 
-func (d *download) Read(p []byte) (int, error) {
-	d.give()
-	n, err := d.rc.Read(p)
-	d.silence.Stop()
+func (d *download) Read(b []byte) (int, error) {
+	d.p.give()
+	n, err := d.rc.Read(b)
+	d.p.hold()
 	if err != nil && err != io.EOF {
 		err = failure(d.ctx, err)
 	}
@@ -283,6 +298,6 @@ func (d *download) Read(p []byte) (int, error) {
 
 func (d *download) Close() error {
 	err := d.rc.Close()
-	d.end()
+	d.p.end()
 	return err
 }

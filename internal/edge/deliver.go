@@ -1,0 +1,189 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"postern/internal/edge/origin"
+)
+
+// chunk is how much of a body is held in memory, and how much a viewer has to take within Options.Stall.
+const chunk = 64 << 10
+
+// fileChunk is how much the kernel is asked to send at once.
+const fileChunk = 512 << 10
+
+var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+// fetch asks the origin for what was admitted, and delivers its answer.
+func (x *exchange) fetch() {
+	resp, err := x.live.origins[x.dist][x.at].Fetch(x.r.Context(), x.admitted, x.request())
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 && x.page(resp.StatusCode) {
+		return
+	}
+	x.deliver(resp, resp.StatusCode)
+}
+
+// failed answers for an origin that did not.
+func (x *exchange) failed(err error) {
+	if x.r.Context().Err() != nil {
+		x.leave(err)
+		return
+	}
+	a := answer{status: http.StatusBadGateway, refusal: refusedOrigin,
+		message: "The origin could not be reached, or its answer could not be understood."}
+	var oe *origin.Error
+	if errors.As(err, &oe) {
+		a.cause = oe.Reason
+		switch a.status = oe.Status; oe.Status {
+		case http.StatusGatewayTimeout:
+			a.refusal, a.message = refusedTimeout, "The origin did not answer in time."
+		case http.StatusBadRequest:
+			a.refusal, a.message, a.plain = refusedPath, "Bad request. The path cannot be put to this origin.", true
+		}
+	}
+	// An upload that was not read to its end would be taken for the next request.
+	a.close = x.r.ContentLength != 0
+	x.refuse(a)
+}
+
+// page answers with the distribution's own page for a status, and reports whether it did. The page is
+// fetched through the behaviour that its path belongs to, without the viewer's query, conditions or
+// range, and without asking for a signature: whoever may be refused may see it, the operator decided.
+// When the page itself cannot be had, its origin's answer is sent, as CloudFront does; when its origin
+// gives none, the caller's own answer is.
+func (x *exchange) page(status int) bool {
+	p, ok := x.dist.pages[status]
+	if !ok {
+		return false
+	}
+	method := http.MethodGet
+	if x.r.Method == http.MethodHead {
+		method = http.MethodHead
+	}
+	resp, err := x.live.origins[x.dist][p.behaviour].Fetch(x.r.Context(), p.page.Admit(x.target), &origin.Request{
+		Method:  method,
+		Header:  http.Header{},
+		Viewer:  x.viewer,
+		ID:      x.id,
+		Via:     x.edge.via,
+		Forward: x.dist.behaviours[p.behaviour].forward,
+	})
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	to := p.status
+	if resp.StatusCode != http.StatusOK {
+		to = resp.StatusCode
+	}
+	x.pageOf = status
+	x.deliver(resp, to)
+	return true
+}
+
+// deliver sends an origin's answer under a status.
+func (x *exchange) deliver(resp *http.Response, status int) {
+	h := x.w.Header()
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	if resp.ContentLength >= 0 {
+		h["Content-Length"] = []string{strconv.FormatInt(resp.ContentLength, 10)}
+	}
+	cache := cacheMiss
+	if status >= 400 || x.pageOf != 0 {
+		cache = cacheError
+	}
+	// An upload that the origin did not want to the end would be taken for the next request.
+	x.common(h, cache, false)
+	x.status = status
+	x.w.WriteHeader(status)
+	if x.r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+		return
+	}
+	if err := x.stream(resp); err != nil {
+		x.cause = err.Error()
+		x.abort()
+	}
+}
+
+// stream copies a body. Memory is one buffer. Whoever takes no byte for Options.Stall is cut.
+func (x *exchange) stream(resp *http.Response) error {
+	// The server's read deadline has done its work; left standing it would end a long answer, since
+	// net/http reads ahead and takes a timeout there for a viewer who left.
+	x.rc.SetReadDeadline(time.Time{})
+	var err error
+	if file, ok := resp.Body.(*os.File); ok && resp.ContentLength >= 0 && x.r.ProtoMajor == 1 {
+		err = x.sendFile(file, resp.ContentLength)
+	} else {
+		err = x.copy(resp.Body, resp.ContentLength < 0)
+	}
+	if err == nil && resp.ContentLength >= 0 && x.bytes != resp.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// copy passes a body on, at once when its length is unknown: it may be a stream that pauses.
+func (x *exchange) copy(body io.Reader, flush bool) error {
+	buffer := buffers.Get().(*[chunk]byte)
+	defer buffers.Put(buffer)
+	for {
+		n, err := body.Read(buffer[:])
+		if n > 0 {
+			x.rc.SetWriteDeadline(time.Now().Add(x.edge.o.Stall))
+			written, werr := x.w.Write(buffer[:n])
+			x.bytes += int64(written)
+			if werr != nil {
+				return werr
+			}
+			if flush {
+				if ferr := x.rc.Flush(); ferr != nil && !errors.Is(ferr, http.ErrNotSupported) {
+					return ferr
+				}
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sendFile lets the kernel send, piece by piece so that the deadline can be renewed in between.
+func (x *exchange) sendFile(file *os.File, left int64) error {
+	for left > 0 {
+		x.rc.SetWriteDeadline(time.Now().Add(x.edge.o.Stall))
+		n, err := io.CopyN(x.w, file, min(left, fileChunk))
+		x.bytes += n
+		left -= n
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patientBody renews the viewer's time while its body keeps coming.
+type patientBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	b.x.rc.SetReadDeadline(time.Now().Add(b.x.edge.o.Stall))
+	return b.ReadCloser.Read(p)
+}
