@@ -3,9 +3,12 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -81,7 +84,8 @@ type server struct {
 }
 
 type serverConfig struct {
-	now func() time.Time
+	now     func() time.Time
+	decider policy.Decider // policy.Owner if nil
 }
 
 // newServer starts a server that is the test's own.
@@ -119,6 +123,9 @@ func start(dir string, c serverConfig) (_ *server, stop func(), err error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	if c.decider == nil {
+		c.decider = policy.Owner{}
+	}
 	s := &server{dir: dir, recorder: &audittest.Recorder{}}
 	logger := slog.New(slog.DiscardHandler)
 	if s.records, err = store.Open(context.Background(), store.Config{Dir: filepath.Join(dir, "records"), Logger: logger}); err != nil {
@@ -129,7 +136,7 @@ func start(dir string, c serverConfig) (_ *server, stop func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { _ = s.backend.Close() })
-	guard, err := audit.NewGuard(audit.GuardConfig{Decider: policy.Owner{}, Writer: s.recorder, Region: region, Now: c.now})
+	guard, err := audit.NewGuard(audit.GuardConfig{Decider: c.decider, Writer: s.recorder, Region: region, Now: c.now})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -343,6 +350,12 @@ func (s *server) get(t testing.TB, bucket, key string) []byte {
 	return body
 }
 
+// md5Of is the Content-MD5 of a body.
+func md5Of(body string) string {
+	sum := md5.Sum([]byte(body))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
 // noise is n bytes that depend on the seed.
 func noise(seed, n int) []byte {
 	b := make([]byte, n)
@@ -370,4 +383,18 @@ func (s *server) blobs(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// bucketID is the id by which the object backend knows a bucket.
+func (s *server) bucketID(t testing.TB, bucket string) string {
+	t.Helper()
+	r, err := s.records.Get(context.Background(), bucketRecords+bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct{ ID string }
+	if err := json.Unmarshal(r.Value, &record); err != nil {
+		t.Fatal(err)
+	}
+	return record.ID
 }
