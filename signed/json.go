@@ -247,6 +247,7 @@ func (r *jsonReader) epoch() (int64, *PolicyError) {
 
 // readEpoch reads the digits of an epoch in a policy or in Expires.
 func readEpoch[T string | []byte](digits T) (n int64, reason, hint string) {
+	var u uint64 // nineteen digits fit
 	if len(digits) == 0 {
 		return 0, "is empty", ""
 	}
@@ -256,7 +257,7 @@ func readEpoch[T string | []byte](digits T) (n int64, reason, hint string) {
 			return 0, "is not a whole number of seconds", "write seconds since 1970-01-01T00:00:00Z, digits only"
 		}
 		if i < 19 {
-			n = n*10 + int64(c-'0')
+			u = u*10 + uint64(c-'0')
 		}
 	}
 	switch {
@@ -264,17 +265,17 @@ func readEpoch[T string | []byte](digits T) (n int64, reason, hint string) {
 		return 0, "has a leading zero", ""
 	case len(digits) > 19:
 		return 0, fmt.Sprintf("has %d digits, above the limit of %d", len(digits), int64(MaxEpoch)), ""
-	case n > MaxEpoch:
-		return 0, fmt.Sprintf("is %d, above the limit of %d", n, int64(MaxEpoch)), unitHint(n)
+	case u > MaxEpoch:
+		return 0, fmt.Sprintf("is %d, above the limit of %d", u, int64(MaxEpoch)), unitHint(u)
 	}
-	return n, "", ""
+	return int64(u), "", ""
 }
 
 // unitHint guesses the unit of a number that is no epoch in seconds.
-func unitHint(n int64) string {
+func unitHint(n uint64) string {
 	for _, u := range []struct {
 		name string
-		per  int64
+		per  uint64
 	}{{"milliseconds", 1e3}, {"microseconds", 1e6}, {"nanoseconds", 1e9}} {
 		if s := n / u.per; s >= 1e8 && s <= 4e9 {
 			return fmt.Sprintf("the value is in %s; in seconds it is %d", u.name, s)

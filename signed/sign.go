@@ -262,9 +262,10 @@ func CheckLiteral(url string) error {
 // CheckURL says, with an *[URLError], why a URL would not arrive at the edge as it was signed. Signatures
 // cover the URL as it travels, and nothing is normalised, so what any client changes on the way has to
 // be refused here: a missing scheme, host or path; letters of the host in upper case; a default port; a
-// user name; a fragment; blanks, control characters and raw non-ASCII; a broken percent escape; a segment
-// "." or ".." (also as %2e, by the WHATWG URL standard); an empty query. So is a query parameter with one
-// of CloudFront's own five names.
+// user name; a fragment; blanks, control characters and raw non-ASCII; a broken percent escape; an empty
+// query; and what the WHATWG URL standard rewrites: a segment "." or ".." (also as %2e), a backslash, the
+// characters " < > ^ ` { }, and an apostrophe in the query. So is a parameter with one of CloudFront's own
+// five names.
 func CheckURL(url string) error {
 	fault := func(at int, reason string) error { return &URLError{Offset: at, Reason: reason} }
 	for i := range len(url) {
@@ -277,6 +278,8 @@ func CheckURL(url string) error {
 			return fault(i, "a character beyond ASCII; percent-encode its UTF-8, or write the host in punycode")
 		case c == '#':
 			return fault(i, "a fragment; browsers keep it to themselves, so sign the URL without it (or write %23)")
+		case strings.IndexByte("\"<>\\^`{}", c) >= 0:
+			return fault(i, fmt.Sprintf("the character %q, which browsers change before they send it; write %%%02X", rune(c), c))
 		case c == '%' && (i+2 >= len(url) || unhex(url[i+1]) < 0 || unhex(url[i+2]) < 0):
 			return fault(i, "a % that starts no escape; write %25")
 		}
@@ -311,6 +314,9 @@ func CheckURL(url string) error {
 	at = start + end + len(path) + 1
 	if query == "" {
 		return fault(at-1, "an empty query; take the ? away, because the edge does")
+	}
+	if i := strings.IndexByte(query, '\''); i >= 0 {
+		return fault(at+i, "an apostrophe in the query, which browsers send as %27; write that")
 	}
 	for piece := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(piece, "=")

@@ -3,7 +3,6 @@ package signed
 import (
 	"crypto/sha1"
 	"crypto/sha256"
-	"iter"
 	"net/netip"
 	"strings"
 	"time"
@@ -207,9 +206,12 @@ func (x *exam) collect(r *Request) {
 		}
 		switch rest := query; {
 		case x.form == FormURL:
-			if rest = StripQuery(query); rest == "" {
+			switch rest = StripQuery(query); {
+			case rest == "":
 				x.url = base
-			} else {
+			case strings.HasPrefix(query, rest):
+				x.url = r.URL[:len(base)+1+len(rest)]
+			default:
 				x.url = base + "?" + rest
 			}
 		case query == "":
@@ -385,7 +387,7 @@ func sha256Sum(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
 // a canned policy was signed over, and what the origin and the cache may see. The first ? is not part of
 // the query. If nothing is left the ? goes as well.
 func StripQuery(rawQuery string) string {
-	return strip(strings.SplitSeq(rawQuery, "&"), rawQuery, "&", func(piece string) bool {
+	return strip(rawQuery, '&', func(piece string) bool {
 		name, _, _ := strings.Cut(piece, "=")
 		return parameterOf(name) >= 0
 	})
@@ -394,35 +396,37 @@ func StripQuery(rawQuery string) string {
 // StripCookies takes CloudFront's five cookies out of the value of one Cookie header, and leaves the rest
 // byte for byte, but for blanks at the ends. If nothing is left, drop the header.
 func StripCookies(header string) string {
-	return strings.Trim(strip(strings.SplitSeq(header, ";"), header, ";", func(piece string) bool {
+	return strings.Trim(strip(header, ';', func(piece string) bool {
 		i, _ := cookieOf(piece)
 		return i >= 0
 	}), " \t")
 }
 
-// strip joins the pieces that are not ours. While none of ours has been met it copies nothing.
-func strip(pieces iter.Seq[string], whole, separator string, ours func(string) bool) string {
-	clean := true
-	for piece := range pieces {
-		if ours(piece) {
-			clean = false
-			break
+// strip joins the pieces that are not ours. While what stays is one run of the text, which it nearly always
+// is, nothing is copied.
+func strip(text string, separator byte, ours func(string) bool) string {
+	var copied []byte
+	start, end, kept := 0, 0, false // the run kept so far
+	for i := 0; i <= len(text); {
+		next := len(text)
+		if n := strings.IndexByte(text[i:], separator); n >= 0 {
+			next = i + n
 		}
-	}
-	if clean {
-		return whole
-	}
-	var b strings.Builder
-	first := true
-	for piece := range pieces {
-		if ours(piece) {
-			continue
+		if piece := text[i:next]; !ours(piece) {
+			switch {
+			case copied != nil:
+				copied = append(append(copied, separator), piece...)
+			case !kept:
+				start, kept = i, true
+			case end+1 != i:
+				copied = append(append(append(copied, text[start:end]...), separator), piece...)
+			}
+			end = next
 		}
-		if !first {
-			b.WriteString(separator)
-		}
-		first = false
-		b.WriteString(piece)
+		i = next + 1
 	}
-	return b.String()
+	if copied != nil {
+		return string(copied)
+	}
+	return text[start:end]
 }
