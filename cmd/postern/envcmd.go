@@ -87,8 +87,11 @@ lines hold the account's secret key: evaluate them, do not show them.`,
 	return cmd
 }
 
+// defaultData is the data folder, in the current one.
+const defaultData = "postern-data"
+
 func dataFlag(cmd *cobra.Command, p *string) {
-	cmd.Flags().StringVar(p, "data", "postern-data", "the data folder")
+	cmd.Flags().StringVar(p, "data", defaultData, "the data folder")
 }
 
 func export(shell string, v variable) string {

@@ -58,6 +58,8 @@ func newRoot(env cli.Env) *cobra.Command {
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return cli.ApplyEnv(cmd, env.Getenv) },
 		Version:           version(),
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -67,12 +69,13 @@ func newRoot(env cli.Env) *cobra.Command {
 		return cli.Usage(err, fmt.Sprintf("See %q.", cmd.CommandPath()+" --help"))
 	})
 	root.AddCommand(
+		newUp(env),
+		newEnv(env),
 		links.NewSign(env),
 		links.NewCookies(env),
 		links.NewVerify(env),
 		links.NewExplain(env),
 		newKeys(env),
-		newEnv(env),
 		newVersion(env),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: cli.ExitHelp})

@@ -57,7 +57,7 @@ func (n *node) announce(ctx context.Context, first bool, made madePairs) (Starte
 		}
 	}
 	if s.URL != "" && n.reportIsThere(ctx) {
-		s.PlainURL = s.URL + "/" + signed.EncodePath(demo.ReportKey)
+		s.PlainURL = s.URL + signed.EncodePath(demo.ReportKey)
 		s.Expires = n.c.Now().Add(linkLife).Truncate(time.Second)
 		signer := signed.Signer{KeyPairID: s.KeyPairID, Key: made.rsa.private}
 		if s.SignedURL, err = signer.SignURL(s.PlainURL, s.Expires); err != nil {

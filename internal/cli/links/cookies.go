@@ -97,7 +97,7 @@ The text form is one Set-Cookie line for each; "curl" is one Cookie line, for cu
 	f.BoolVar(&o.unique, "unique", false, "make the grant its own, so that it can be counted and revoked alone (custom policy)")
 	f.StringVar(&attributes.domain, "domain", "", "Domain attribute; without it the cookies are the host's alone")
 	f.StringVar(&attributes.path, "path", "/", "Path attribute")
-	f.StringVar(&attributes.sameSite, "same-site", "", "SameSite attribute: lax, strict or none; without it none is written")
+	f.StringVar(&attributes.sameSite, "same-site", "", "SameSite attribute: lax (the default), strict or none")
 	f.BoolVar(&attributes.insecure, "insecure", false, "leave the Secure attribute off, for plain HTTP")
 	keyFlags(cmd, &o.keyFile, &o.keyPairID)
 	hashFlag(cmd, &o.hash)

@@ -30,9 +30,13 @@ type explanationJSON struct {
 	Sentence string `json:"sentence"`
 	Want     string `json:"want,omitempty"`
 	Got      string `json:"got,omitempty"`
-	// Position counts bytes from 0 in got; it is left out when nothing differs at one place.
-	Position *int     `json:"position,omitempty"`
-	Hints    []string `json:"hints,omitempty"`
+	// Section and Position say where the two first differ: the character, counted from 1, of the
+	// protocol, host, path, query, expiry or policy.
+	Section  string `json:"section,omitempty"`
+	Position int    `json:"position,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+	// SignedURL is what the signature turned out to be made for.
+	SignedURL string `json:"signedUrl,omitempty"`
 }
 
 // NewExplain is `postern explain`.
@@ -68,7 +72,7 @@ have been made for, so that a link whose path was changed altogether is still re
 			if err := keys.reliable(e.Code); err != nil {
 				return err
 			}
-			return printExplanation(env, o.output, r, e)
+			return printExplanation(env, o.output, e)
 		},
 	}
 	o.declare(cmd)
@@ -134,28 +138,21 @@ func (k *keyFinder) candidates(bucket string) iter.Seq[string] {
 		ctx, cancel := context.WithTimeout(k.ctx, candidatePatience)
 		defer cancel()
 		for key, err := range api.ObjectKeys(ctx, bucket, candidateLimit) {
-			if err != nil || !yield("/"+signed.EncodePath(key)) {
+			if err != nil || !yield(signed.EncodePath(key)) {
 				return
 			}
 		}
 	}
 }
 
-func printExplanation(env cli.Env, output string, r signed.Request, e signed.Explanation) error {
-	var hints []string
-	if cutAtAmpersand(r) {
-		hints = append(hints, quoteHint)
-	}
-	if e.Hint != "" {
-		hints = append(hints, e.Hint)
-	}
+func printExplanation(env cli.Env, output string, e signed.Explanation) error {
 	if output == "json" {
-		j := explanationJSON{Allowed: e.Allowed, Sentence: e.Sentence, Want: e.Want, Got: e.Got, Hints: hints}
+		j := explanationJSON{
+			Allowed: e.Allowed, Sentence: e.Sentence, Want: e.Want, Got: e.Got,
+			Section: e.Section, Position: e.Position, Hint: e.Hint, SignedURL: e.SignedURL,
+		}
 		if !e.Allowed {
 			j.Code, j.Cause = e.Code.String(), e.Cause.String()
-		}
-		if e.Position >= 0 && e.Want != "" && e.Got != "" {
-			j.Position = &e.Position
 		}
 		if err := cli.PrintJSON(env.Stdout, j); err != nil {
 			return err
@@ -163,10 +160,10 @@ func printExplanation(env cli.Env, output string, r signed.Request, e signed.Exp
 	} else {
 		text := e.Sentence + "\n"
 		if e.Want != "" || e.Got != "" {
-			text += "  signed:    " + e.Want + "\n  requested: " + e.Got + "\n"
+			text += "  wanted: " + e.Want + "\n  got:    " + e.Got + "\n"
 		}
-		for _, h := range hints {
-			text += "hint: " + h + "\n"
+		if e.Hint != "" {
+			text += "hint: " + e.Hint + "\n"
 		}
 		if _, err := fmt.Fprint(env.Stdout, text); err != nil {
 			return cli.Failed(fmt.Errorf("writing the result: %w", err))

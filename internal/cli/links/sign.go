@@ -238,7 +238,7 @@ func expiry(env cli.Env, in, at string) (time.Time, error) {
 // is encoded already stays, and what could mean two things is refused.
 func literalURL(env cli.Env, raw string) (string, error) {
 	url := encodeOnce(raw)
-	if err := signed.CheckURL(url); err != nil {
+	if err := signed.CheckLiteral(url); err != nil {
 		var w *signed.LiteralWildcardError
 		if errors.As(err, &w) {
 			return "", cli.Usage(fmt.Errorf("the URL holds %q at position %d, which CloudFront reads as a wildcard: whoever has the link could open more than this URL", w.Char, w.Offset+1),
