@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -19,17 +21,29 @@ func logger(l *slog.Logger) *slog.Logger {
 	return l
 }
 
-// zapLogger sends etcd's warnings and worse to l, and drops the rest. Where etcd would end the process
-// (zap's Fatal), it panics instead: while the store opens that becomes an error, and afterwards it is
-// a crash that says why.
-func zapLogger(l *slog.Logger) *zap.Logger {
-	return zap.New(&slogCore{log: l}, zap.WithFatalHook(panicHook{}), zap.WithPanicHook(panicHook{}))
+// zapLogger sends etcd's warnings and worse to l, and drops the rest; end hears of those after which
+// etcd does not go on.
+func zapLogger(l *slog.Logger, end *endHook) *zap.Logger {
+	return zap.New(&slogCore{log: l}, zap.WithFatalHook(end), zap.WithPanicHook(end))
 }
 
-// expected are warnings that a single member without listeners gives at every start.
+// expected are warnings that a single member without listeners gives whenever it starts, and what etcd
+// says while its first start has not written down its own version yet.
 var expected = []string{
 	"Running http and grpc server on single port. This is not recommended for production.",
 	"simple token is not cryptographically signed",
+	"Failed to detect schema version: missing term information",
+	"failed to update storage version: cannot detect storage schema version: missing term information",
+}
+
+// textOf is a log line's message with its error, if it has one.
+func textOf(message string, fields []zapcore.Field) string {
+	for _, f := range fields {
+		if err, ok := f.Interface.(error); ok {
+			message += ": " + err.Error()
+		}
+	}
+	return message
 }
 
 // slogCore is a zapcore.Core over a slog.Logger.
@@ -45,13 +59,16 @@ func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
 }
 
 func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if !c.Enabled(e.Level) || slices.Contains(expected, e.Message) {
+	if !c.Enabled(e.Level) {
 		return ce
 	}
 	return ce.AddCore(e, c)
 }
 
 func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if slices.Contains(expected, textOf(e.Message, fields)) {
+		return nil
+	}
 	level := slog.LevelWarn
 	if e.Level >= zapcore.ErrorLevel {
 		level = slog.LevelError
@@ -71,15 +88,23 @@ func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 
 func (c *slogCore) Sync() error { return nil }
 
-// panicHook panics with what etcd had to say, its error included.
-type panicHook struct{}
+// endHook is what happens where etcd would panic or end the process. While the store opens, it tells
+// died why and ends the goroutine, so that Open can return an error. Afterwards it panics, and the
+// process crashes saying why: a store that cannot go on must not seem to.
+type endHook struct {
+	starting atomic.Bool
+	died     chan error // holds one
+}
 
-func (panicHook) OnWrite(ce *zapcore.CheckedEntry, fields []zapcore.Field) {
-	text := ce.Message
-	for _, f := range fields {
-		if err, ok := f.Interface.(error); ok {
-			text += ": " + err.Error()
-		}
+// OnWrite implements zapcore.CheckWriteHook. It must not return.
+func (h *endHook) OnWrite(ce *zapcore.CheckedEntry, fields []zapcore.Field) {
+	text := "etcd: " + textOf(ce.Message, fields)
+	if !h.starting.Load() {
+		panic(text)
 	}
-	panic(fmt.Sprintf("etcd: %s", text))
+	select {
+	case h.died <- errors.New(text):
+	default: // one reason is enough
+	}
+	runtime.Goexit()
 }

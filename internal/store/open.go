@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -75,14 +76,11 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err == nil {
 		err = s.start(ctx)
 	}
-	var died *diedError
-	switch {
-	case errors.As(err, &died):
-		// etcd gave up half-way and still holds its files: the lock stays, so that a second Open in
-		// this process is refused and does not hang on them.
-		return nil, fmt.Errorf("the records cannot be read: %w; restore the folder from a backup, or move it away to begin with an empty one", err)
-	case err != nil:
-		s.release()
+	if err != nil {
+		var died *diedError
+		if !errors.As(err, &died) {
+			s.release()
+		} // else etcd still holds its files: a second Open in this process is refused, and not left hanging
 		return nil, err
 	}
 	if err := stamp(dir, fresh); err != nil {
@@ -279,7 +277,6 @@ func (s *Store) etcdConfig() (*embed.Config, error) {
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 1000, 16
 	c.EnableGRPCGateway = false
 	c.DowngradeCheckTime = 0
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(s.log))
 	return c, nil
 }
 
@@ -290,8 +287,8 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.etcd, err = startEtcd(c); err != nil {
-		return err
+	if s.etcd, err = startEtcd(c, s.log); err != nil {
+		return fmt.Errorf("the records cannot be read: %w; restore the folder from a backup, or move it away to begin with an empty one", err)
 	}
 	select {
 	case <-s.etcd.Server.ReadyNotify():
@@ -309,20 +306,32 @@ func (s *Store) start(ctx context.Context) error {
 	return nil
 }
 
-// startEtcd is embed.StartEtcd with etcd's way out of bad data, a panic, made an error.
-func startEtcd(c *embed.Config) (e *embed.Etcd, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = &diedError{cause: cause}
-		}
+// startEtcd is embed.StartEtcd with etcd's way out of bad data made an error. That way is a panic or the
+// end of the process, in whichever goroutine finds out, and always through its logger.
+func startEtcd(c *embed.Config, log *slog.Logger) (*embed.Etcd, error) {
+	end := &endHook{died: make(chan error, 1)}
+	end.starting.Store(true)
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(log, end))
+	type result struct {
+		etcd *embed.Etcd
+		err  error
+	}
+	started := make(chan result, 1)
+	go func() {
+		e, err := embed.StartEtcd(c)
+		started <- result{e, err}
 	}()
-	return embed.StartEtcd(c)
+	select {
+	case r := <-started:
+		end.starting.Store(false)
+		return r.etcd, r.err
+	case err := <-end.died:
+		return nil, &diedError{err}
+	}
 }
 
-// diedError is etcd's panic or its call to end the process.
-type diedError struct{ cause any }
-
-func (e *diedError) Error() string { return fmt.Sprint(e.cause) }
+// diedError says that etcd gave up while it started. It still holds its files then.
+type diedError struct{ error }
 
 // Close ends the watches, stops etcd, and releases the folder. Writes that have no answer yet end with
 // [ErrUnknown]. A second Close does nothing.

@@ -115,7 +115,7 @@ func (s *Store) maintain(ctx context.Context, defragged, recovered *time.Time) e
 		return nil
 	}
 	*defragged = time.Now()
-	return s.defrag(ctx)
+	return s.defrag()
 }
 
 // worthRewriting says whether a file of that size, with so much of it in use, is to be rewritten.
@@ -124,10 +124,11 @@ func worthRewriting(size, used int64) bool { return size >= defragMin && used < 
 // makeRoom gets a full store out of its alarm if history or free pages were what filled it.
 func (s *Store) makeRoom(ctx context.Context, st *clientv3.StatusResponse) error {
 	s.log.Error("the record store is full; making room", "bytes", st.DbSize, "quota", s.quota)
-	if err := s.compact(ctx, st.Header.Revision-keepAtLeast); err != nil {
+	// All of the history: a watcher that has to begin anew is the smaller harm.
+	if err := s.compact(ctx, st.Header.Revision); err != nil {
 		return err
 	}
-	if err := s.defrag(ctx); err != nil {
+	if err := s.defrag(); err != nil {
 		return err
 	}
 	st, err := s.client.Status(ctx, "")
@@ -157,9 +158,10 @@ func (s *Store) compact(ctx context.Context, rev int64) error {
 	return nil
 }
 
-// defrag rewrites the database without its free pages.
-func (s *Store) defrag(ctx context.Context) error {
-	if _, err := s.client.Defragment(ctx, ""); err != nil {
+// defrag rewrites the database without its free pages. It cannot be interrupted. (The client's
+// Defragment panics on a member without listeners: it wants to tell a health service that is not there.)
+func (s *Store) defrag() error {
+	if err := s.etcd.Server.Backend().Defrag(); err != nil {
 		return fmt.Errorf("rewriting the database: %w", err)
 	}
 	return nil
