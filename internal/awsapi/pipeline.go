@@ -56,6 +56,7 @@ type exchange struct {
 	caller  policy.Caller
 	payload *sigv4.Payload
 	body    *sigv4.Body
+	touched bool // somebody has begun to read r.Body
 	in, out any
 	err     error // of the engine or the pipeline, for the log
 	code    string
@@ -63,7 +64,12 @@ type exchange struct {
 
 // ServeHTTP implements http.Handler: these are the steps of every request, in their order.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{h: h, r: r, w: &writer{ResponseWriter: w}, start: h.config.Now()}
+	x := &exchange{h: h, w: &writer{ResponseWriter: w}, start: h.config.Now()}
+	x.r = r.WithContext(r.Context()) // a copy, for the body is watched
+	if x.r.Body == nil {
+		x.r.Body = http.NoBody
+	}
+	x.r.Body = &watched{ReadCloser: x.r.Body, touched: &x.touched}
 	defer x.end()
 	for _, step := range []func() error{
 		x.name,          // give it an id
@@ -348,6 +354,11 @@ func (x *exchange) refuse(err error) {
 	for name, values := range e.Headers {
 		x.w.Header()[name] = values
 	}
+	if !x.touched && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") {
+		// The body was never asked for. net/http would wait for it after the answer; nobody sends it.
+		x.w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) // where it cannot be set there is no connection to end
+	}
 	if x.service == nil {
 		x.refuseUnknown(e)
 		return
@@ -449,6 +460,18 @@ func (x *exchange) end() {
 	if broken != nil {
 		panic(broken)
 	}
+}
+
+// watched notes that a body is being read; for net/http asks the client for it then.
+type watched struct {
+	io.ReadCloser
+	touched *bool
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	*w.touched = true
+	return w.ReadCloser.Read(p)
 }
 
 // writer notes what was answered.
