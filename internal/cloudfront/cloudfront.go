@@ -24,7 +24,8 @@ import (
 	"postern/internal/store"
 )
 
-// Config is what a [Service] needs. All but Applied and Patience are required.
+// Config is what a [Service] needs. All but Applied, Check and
+// Patience are required.
 type Config struct {
 	Store *store.Store
 	// Keeper seals the values of origins' custom headers, which may be secrets.
@@ -36,6 +37,10 @@ type Config struct {
 	// Applied returns when the edge of this process runs on revision rev or a later one, as handed out
 	// by Follow, or with an error when ctx ends first. Nil: no edge runs in this process.
 	Applied func(ctx context.Context, rev int64) error
+	// Check says whether the edge can serve the distribution id by the documents as they would be if a
+	// write were made; its error is shown to the caller, who gets InvalidArgument. It must not wait. Nil:
+	// what this package refuses by itself is refused, and no more.
+	Check func(would Snapshot, id string) error
 	// Patience bounds one write, from its first look at the view to the edge's having taken it; 10 s if
 	// zero.
 	Patience time.Duration
@@ -50,6 +55,7 @@ type Service struct {
 	account  string
 	now      func() time.Time
 	applied  func(ctx context.Context, rev int64) error
+	check    func(would Snapshot, id string) error
 	patience time.Duration
 	keeper   *seal.Keeper
 }
@@ -59,7 +65,10 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Store == nil || c.Keeper == nil || c.Guard == nil || c.Account == "" || c.Now == nil {
 		return nil, errors.New("cloudfront: Store, Keeper, Guard, Account and Now are required")
 	}
-	s := &Service{guard: c.Guard, store: c.Store, account: c.Account, now: c.Now, applied: c.Applied, patience: c.Patience, keeper: c.Keeper}
+	s := &Service{
+		guard: c.Guard, store: c.Store, account: c.Account, now: c.Now,
+		applied: c.Applied, check: c.Check, patience: c.Patience, keeper: c.Keeper,
+	}
 	if s.patience == 0 {
 		s.patience = 10 * time.Second
 	}
@@ -80,6 +89,8 @@ func (s *Service) Health() error { return s.view.Health() }
 // Snapshot is every document at one revision, for the edge. Distributions carry their computed parts;
 // disabled ones are among them. Its maps and documents are shared: read them only.
 type Snapshot struct {
+	// Revision is the store's at the last write of this service, 0 before the first. Writes of other
+	// services do not move it, so whoever follows comes to every revision that a snapshot ever had.
 	Revision             int64
 	Account              string
 	Distributions        []document.Distribution // by id
@@ -89,10 +100,11 @@ type Snapshot struct {
 }
 
 // Snapshot is the documents as they are now.
-func (s *Service) Snapshot() Snapshot {
-	st := s.state()
+func (s *Service) Snapshot() Snapshot { return s.snapshot(s.state()) }
+
+func (s *Service) snapshot(st *state) Snapshot {
 	out := Snapshot{
-		Revision:             st.revision,
+		Revision:             st.generation,
 		Account:              s.account,
 		PublicKeys:           map[string]document.PublicKey{},
 		KeyGroups:            map[string]document.KeyGroup{},
@@ -114,7 +126,7 @@ func (s *Service) Snapshot() Snapshot {
 }
 
 // Follow calls apply with the documents as they are, and again after every change, one call at a time,
-// until ctx ends; its error is then ctx's. Revisions never go back. Changes that happen during a call
+// until ctx ends, or the service or its store is closed; its error says which. Revisions never go back. Changes that happen during a call
 // are handed over together: the latest wins. apply must not call a writing method of the service.
 func (s *Service) Follow(ctx context.Context, apply func(Snapshot)) error {
 	for {
@@ -125,6 +137,9 @@ func (s *Service) Follow(ctx context.Context, apply func(Snapshot)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+		}
+		if err := s.view.Health(); errors.Is(err, store.ErrClosed) {
+			return fmt.Errorf("following the CloudFront records: %w", err)
 		}
 	}
 }

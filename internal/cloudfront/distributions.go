@@ -2,6 +2,7 @@ package cloudfront
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +63,9 @@ func (s *Service) CreateDistribution(ctx context.Context, who policy.Caller, in 
 		at = st
 		e = create(s, kindDistribution, "E"+random(upper, 13), c)
 		e.domainName = "d" + random(lower, 13) + ".cloudfront.net"
+		if err := s.servable(st, e); err != nil {
+			return store.Txn{}, err
+		}
 		return put(s, e)
 	})
 	if err != nil {
@@ -165,6 +169,9 @@ func (s *Service) UpdateDistribution(ctx context.Context, who policy.Caller, in 
 		}
 		at = st
 		e = change(s, old, c)
+		if err := s.servable(st, e); err != nil {
+			return store.Txn{}, err
+		}
 		return put(s, e)
 	})
 	if err != nil {
@@ -228,6 +235,20 @@ func (s *Service) ListDistributions(ctx context.Context, who policy.Caller, in L
 		list.Items = append(list.Items, s.summary(e))
 	}
 	return ListDistributionsOutput{DistributionList: list}, nil
+}
+
+// servable asks the edge about a distribution as it would be.
+func (s *Service) servable(st *state, e *entry[document.DistributionConfig]) error {
+	if s.check == nil {
+		return nil
+	}
+	would := *st
+	would.distributions = maps.Clone(st.distributions)
+	would.distributions[e.id] = e
+	if err := s.check(s.snapshot(&would), e.id); err != nil {
+		return refuse("InvalidArgument", "Postern's edge cannot serve the distribution as it would be: %v", err)
+	}
+	return nil
 }
 
 // checkReferences refuses key groups and origin access controls that do not exist, or that the edge

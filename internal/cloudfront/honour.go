@@ -65,6 +65,8 @@ func honourBehavior(where string, b *document.DefaultCacheBehavior) error {
 		return refuse("NoSuchFieldLevelEncryptionConfig", "Postern has no field-level encryption: leave FieldLevelEncryptionId of %s empty.", where)
 	case b.RealtimeLogConfigArn != "":
 		return refuse("NoSuchRealtimeLogConfig", "Postern has no real-time logs: leave RealtimeLogConfigArn of %s empty.", where)
+	case b.ResponseHeadersPolicyId != "":
+		return refuse("NoSuchResponseHeadersPolicy", "Postern has no response headers policies: leave ResponseHeadersPolicyId of %s empty.", where)
 	case b.SmoothStreaming:
 		return refuse("InvalidArgument", "Postern does not speak Smooth Streaming: set SmoothStreaming of %s to false.", where)
 	case b.GrpcConfig.Enabled:

@@ -236,7 +236,6 @@ func strict(b []byte, into any) error {
 
 // state is the view's content at one revision, by kind and id.
 type state struct {
-	revision int64
 	// generation is the revision of the last write, 0 before the first.
 	generation    int64
 	distributions map[string]*entry[document.DistributionConfig]
@@ -246,9 +245,8 @@ type state struct {
 }
 
 func (s *Service) state() *state {
-	records, rev := s.view.Snapshot()
+	records, _ := s.view.Snapshot()
 	st := &state{
-		revision:      rev,
 		distributions: map[string]*entry[document.DistributionConfig]{},
 		publicKeys:    map[string]*entry[document.PublicKeyConfig]{},
 		keyGroups:     map[string]*entry[document.KeyGroupConfig]{},
