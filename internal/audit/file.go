@@ -200,7 +200,7 @@ func (f *File) write(line []byte) (uint64, error) {
 			return 0, err
 		}
 	}
-	if f.regular && f.size > 0 && f.size+int64(len(line)) > f.cfg.MaxBytes {
+	if f.regular && f.size > 0 && f.size+int64(len(line))-1 > f.cfg.MaxBytes {
 		if err := f.rotate(); err != nil {
 			return 0, err
 		}

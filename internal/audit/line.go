@@ -18,7 +18,7 @@ const (
 	maxName = 256
 	// maxString bounds ARNs and the strings in requestParameters: an ARN with an object key of 1,024
 	// bytes fits.
-	maxString = 2048
+	maxString = 1536
 	// maxText bounds the user agent, the error message (CloudTrail: 1 KB each) and the reason.
 	maxText = 1024
 	// maxParameters bounds the whole of requestParameters in the line.
