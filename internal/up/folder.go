@@ -67,18 +67,12 @@ func openRootKey(data string) (*seal.RootKey, error) {
 	file := filepath.Join(data, rootKeyFile)
 	root, err := seal.OpenKeyFile(file)
 	if !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
-			return nil, fmt.Errorf("opening the root key: %w", err)
-		}
-		return root, nil
+		return root, err
 	}
 	if _, err := os.Stat(filepath.Join(data, storeDir)); err == nil {
 		return nil, fmt.Errorf("opening the root key: %s is missing, and the records in %s cannot be read without it: put it back from where you keep it", file, storeDir)
 	}
-	if root, err = seal.CreateKeyFile(file); err != nil {
-		return nil, fmt.Errorf("making the root key: %w", err)
-	}
-	return root, nil
+	return seal.CreateKeyFile(file)
 }
 
 // writeFileIfNew writes a file unless it has that content already.

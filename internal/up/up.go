@@ -193,7 +193,7 @@ func (n *node) openGround(ctx context.Context) (err error) {
 		return fmt.Errorf("opening the records: %w", err)
 	}
 	n.onStop(n.store.Close)
-	if n.keeper, err = seal.NewKeeper(ctx, n.root, sealedKeys{n.store}); err != nil {
+	if n.keeper, err = seal.NewKeeper(ctx, n.root, n.store); err != nil {
 		return fmt.Errorf("opening the records with %s: %w", rootKeyFile, err)
 	}
 	if n.ours, err = openInstallation(ctx, n.store, n.c); err != nil {
