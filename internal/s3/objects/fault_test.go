@@ -267,6 +267,15 @@ func TestBatch(t *testing.T) {
 	if after != before+1 {
 		t.Errorf("a batch took %d transactions", after-before)
 	}
+	// transact takes one that a reader does not see, by its id, for one that did not happen.
+	tx, err := l.index.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tx.ID() != after+1 {
+		t.Errorf("after transaction %d comes %d", after, tx.ID())
+	}
+	tx.Rollback()
 	if put(l, "k", 'a', 1) != nil {
 		t.Error("the bucket b is gone")
 	}
@@ -476,7 +485,35 @@ func TestBlobsGo(t *testing.T) {
 	if err := l.Delete(t.Context(), "b", "k"); err != nil {
 		t.Fatal(err)
 	}
-	checkFiles(t, l, dir)
+	// Parts go when replaced, left out, aborted, and with their bucket.
+	for _, end := range []func(CompleteRequest) error{
+		func(in CompleteRequest) error { _, err := l.CompleteUpload(t.Context(), in); return err },
+		func(in CompleteRequest) error { return l.AbortUpload(t.Context(), in.Bucket, in.Key, in.UploadID) },
+		func(in CompleteRequest) error { return l.DeleteBucket(t.Context(), in.Bucket) },
+	} {
+		u, err := l.CreateUpload(t.Context(), UploadRequest{Bucket: "b", Key: "parts"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := CompleteRequest{Bucket: "b", Key: "parts", UploadID: u.ID}
+		for _, n := range []int{1, 2, 2, 3} {
+			p, err := l.PutPart(t.Context(), PartRequest{Bucket: "b", Key: "parts", UploadID: u.ID, Number: n, Body: strings.NewReader("part"), Size: 4})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Parts = []CompletePart{{Number: n, ETag: p.ETag}}
+		}
+		if err := end(in); err != nil {
+			t.Fatal(err)
+		}
+		checkFiles(t, l, dir)
+		if err := l.Delete(t.Context(), "b", "parts"); err != nil {
+			t.Fatal(err)
+		}
+		if left := files(t, dir); len(left) > 0 {
+			t.Fatalf("left: %q", left)
+		}
+	}
 	free := 0
 	l.view(func(t *txn) error { free = t.free.Stats().KeyN; return nil })
 	if free > lowNames+refillNames+1 {

@@ -169,10 +169,11 @@ func (l *Local) own(r *objectRecord) *objectRecord {
 
 // write stores a body as a blob under a name that is free until a record takes it.
 func (l *Local) write(ctx context.Context, body io.Reader, size int64, a Algorithm, verify Verify) (piece, Digest, error) {
-	if l.closed.Load() {
-		return piece{}, Digest{}, ErrClosed
+	p, d, err := l.blobs.write(ctx, body, size, a, verify, l.index.take, l.index.giveBack)
+	if err != nil && l.closed.Load() {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	}
-	return l.blobs.write(ctx, body, size, a, verify, l.index.take, l.index.giveBack)
+	return p, d, err
 }
 
 // replace makes r, whose blobs are durable, the record under k, and then removes the blobs of the one

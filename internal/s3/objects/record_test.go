@@ -80,11 +80,14 @@ func TestRecordRefusals(t *testing.T) {
 	newer[0] = 2
 	sealed := sampleObject()
 	sealed.sealed.algorithm = 1
+	if b := (&objectRecord{}).encode(); b[1] != 0 {
+		t.Fatal("the second byte is not the size")
+	}
 	for name, b := range map[string][]byte{
 		"longer":                append(slices.Clone(good), 0),
 		"newer":                 newer,
 		"encrypted":             sealed.encode(),
-		"no shortest form":      {1, 0x80, 0x00},
+		"no shortest form":      append([]byte{1, 0x80, 0x00}, (&objectRecord{}).encode()[2:]...),
 		"length that overflows": {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
 	} {
 		if _, err := decodeObject(b); !errors.Is(err, ErrDamaged) {

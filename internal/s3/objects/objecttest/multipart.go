@@ -385,6 +385,10 @@ func (s *suite) copyMultipart() {
 	}
 	s.ok(s.Backend.Delete(s.ctx(), bucket, "src"))
 	s.holds("copy", whole)
+	// The copy is not the upload's object: completing that again does not find it.
+	u.Key = "copy"
+	_, err = s.Backend.CompleteUpload(s.ctx(), u)
+	s.want(err, objects.ErrNoUpload)
 }
 
 func (s *suite) listParts() {

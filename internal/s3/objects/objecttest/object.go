@@ -259,6 +259,13 @@ func (s *suite) badBodies() {
 	}
 }
 
+// endlessBody: a body beyond its declared size is refused at once, not read to an end that may not be.
+func (s *suite) endlessBody() {
+	_, err := s.Backend.Put(s.ctx(), objects.PutRequest{Bucket: bucket, Key: "k", Body: &endless{1 << 50}, Size: 10})
+	s.want(err, objects.ErrBadSize)
+	s.missing("k")
+}
+
 // stuck reads nothing, for ever.
 type stuck struct{}
 
@@ -731,9 +738,14 @@ func (s *suite) stream() {
 func (s *suite) closed() {
 	s.put("k", data(1))
 	u := s.upload("u", data(1))
+	// Closed while a body is on its way.
+	_, err := s.Backend.Put(s.ctx(), objects.PutRequest{
+		Bucket: bucket, Key: "k", Size: -1,
+		Body: io.MultiReader(bytes.NewReader(data(700<<10)), call(func() { s.ok(s.Backend.Close()) }), bytes.NewReader(data(700<<10))),
+	})
+	s.want(err, objects.ErrClosed)
 	s.ok(s.Backend.Close())
-	s.ok(s.Backend.Close())
-	_, err := s.Backend.Put(s.ctx(), objects.PutRequest{Bucket: bucket, Key: "k"})
+	_, err = s.Backend.Put(s.ctx(), objects.PutRequest{Bucket: bucket, Key: "k"})
 	s.want(err, objects.ErrClosed)
 	_, err = s.Backend.Head(s.ctx(), bucket, "k")
 	s.want(err, objects.ErrClosed)

@@ -44,6 +44,7 @@ func Run(t *testing.T, factory Factory) {
 		{"Replace", (*suite).replace},
 		{"OpenBody", (*suite).openBody},
 		{"BadBodies", (*suite).badBodies},
+		{"EndlessBody", (*suite).endlessBody},
 		{"Verify", (*suite).verify},
 		{"Cancel", (*suite).cancel},
 		{"Preconditions", (*suite).preconditions},
