@@ -40,6 +40,9 @@ import (
 	"postern/internal/store"
 )
 
+// partSize is the least size of a part on the shared server, in bytes.
+const partSize = 64 << 10
+
 const (
 	account = "123456789012"
 	region  = "us-east-1"
@@ -57,7 +60,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	var stop func()
-	shared, stop, err = start(dir, serverConfig{})
+	shared, stop, err = start(dir, serverConfig{minPart: partSize})
 	code := 1
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -86,6 +89,7 @@ type server struct {
 type serverConfig struct {
 	now     func() time.Time
 	decider policy.Decider // policy.Owner if nil
+	minPart int64          // S3's 5 MiB if 0
 }
 
 // newServer starts a server that is the test's own.
@@ -132,7 +136,7 @@ func start(dir string, c serverConfig) (_ *server, stop func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { _ = s.records.Close() })
-	if s.backend, err = objects.OpenLocal(objects.LocalConfig{Dir: filepath.Join(dir, "objects"), Now: c.now, Logger: logger}); err != nil {
+	if s.backend, err = objects.OpenLocal(objects.LocalConfig{Dir: filepath.Join(dir, "objects"), Now: c.now, Logger: logger, MinPartSize: c.minPart}); err != nil {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { _ = s.backend.Close() })
@@ -209,8 +213,11 @@ func virtualHost(s *server) clientOption {
 func (s *server) client(options ...clientOption) *awss3.Client {
 	o := awss3.Options{
 		BaseEndpoint: aws.String(s.plain.URL), Region: region, UsePathStyle: true, RetryMaxAttempts: 1,
-		HTTPClient:  s.plain.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider(s.key.AccessKeyID, string(s.key.Secret), ""),
+		HTTPClient: s.plain.Client(),
+		// The defaults of a client that is made from a configuration.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+		Credentials:                credentials.NewStaticCredentialsProvider(s.key.AccessKeyID, string(s.key.Secret), ""),
 	}
 	for _, option := range options {
 		option(&o)
@@ -397,4 +404,12 @@ func (s *server) bucketID(t testing.TB, bucket string) string {
 		t.Fatal(err)
 	}
 	return record.ID
+}
+
+// signUnsigned signs a request without its body.
+func signUnsigned(t testing.TB, r *http.Request, key sigv4.Credentials) {
+	t.Helper()
+	if err := sigv4.Sign(r, key, region, "s3", "UNSIGNED-PAYLOAD", time.Now()); err != nil {
+		t.Fatal(err)
+	}
 }

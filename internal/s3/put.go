@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 
 	"postern/internal/audit"
 	"postern/internal/awsapi"
@@ -255,28 +256,61 @@ func (s *Service) DeleteObjects(ctx context.Context, who policy.Caller, in Delet
 		}
 		return out, err
 	}
+	results := s.deleteAll(ctx, who, in)
 	refused := 0
-	for _, o := range in.Delete.Objects {
-		decided, err := s.deleteListed(ctx, who, in, o)
+	for i, r := range results {
+		o := in.Delete.Objects[i]
 		var denied *audit.Denied
 		var known *awsapi.Error
 		switch {
-		case errors.As(err, &denied):
+		case errors.As(r.err, &denied):
 			if refused++; refused == len(in.Delete.Objects) {
-				return DeleteObjectsOutput{}, err
+				return DeleteObjectsOutput{}, r.err
 			}
 			out.Result.add(o, "AccessDenied", "Access Denied")
-		case err != nil && !decided, errors.Is(err, audit.ErrNotWritten):
-			return DeleteObjectsOutput{}, err
-		case errors.As(err, &known):
+		case r.err != nil && !r.decided, errors.Is(r.err, audit.ErrNotWritten):
+			return DeleteObjectsOutput{}, r.err
+		case errors.As(r.err, &known):
 			out.Result.add(o, known.Code, known.Message)
-		case err != nil:
+		case r.err != nil:
 			out.Result.add(o, "InternalError", "We encountered an internal error. Please try again.")
 		case !in.Delete.Quiet:
 			out.Result.Deleted = append(out.Result.Deleted, DeletedObject{Key: o.Key, VersionId: o.VersionId})
 		}
 	}
 	return out, nil
+}
+
+// deleteResult is what became of one of many deletions. Not decided means that the error is about the
+// bucket, and so about all of them.
+type deleteResult struct {
+	decided bool
+	err     error
+}
+
+// deletesAtOnce bounds how many deletions of one request wait for the disk together.
+const deletesAtOnce = 16
+
+// deleteAll deletes what the request lists, and answers in its order. It ends after the first if that
+// finds the bucket wanting.
+func (s *Service) deleteAll(ctx context.Context, who policy.Caller, in DeleteObjectsInput) []deleteResult {
+	results := make([]deleteResult, len(in.Delete.Objects))
+	var denied *audit.Denied
+	results[0] = s.deleteListed(ctx, who, in, in.Delete.Objects[0])
+	if !results[0].decided && !errors.As(results[0].err, &denied) {
+		return results[:1]
+	}
+	free := make(chan struct{}, deletesAtOnce)
+	var wg sync.WaitGroup
+	for i, o := range in.Delete.Objects[1:] {
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			results[i+1] = s.deleteListed(ctx, who, in, o)
+		})
+	}
+	wg.Wait()
+	return results
 }
 
 // fault is what is wrong with the request as a whole. It is told to those who may delete everything.
@@ -290,17 +324,18 @@ func (in DeleteObjectsInput) fault() error {
 	return nil
 }
 
-// deleteListed deletes one of many objects. Not decided means that the error is about the bucket, and so
-// about all of them.
-func (s *Service) deleteListed(ctx context.Context, who policy.Caller, in DeleteObjectsInput, o ObjectIdentifier) (decided bool, err error) {
+// deleteListed decides, audits and does one of many deletions.
+func (s *Service) deleteListed(ctx context.Context, who policy.Caller, in DeleteObjectsInput, o ObjectIdentifier) (r deleteResult) {
 	op, b, err := s.begin(ctx, who, access{
 		operation: "DeleteObjects", action: "s3:DeleteObject", bucket: in.Bucket, key: o.Key, owner: in.ExpectedBucketOwner,
 	})
-	defer op.End(&err)
-	if err != nil {
-		return false, err
+	r.err = err
+	defer op.End(&r.err)
+	if r.err == nil {
+		r.decided = true
+		r.err = s.deleteObject(ctx, b, o.Key, o.VersionId, o.ETag != "" || o.LastModifiedTime != "" || o.Size != "")
 	}
-	return true, s.deleteObject(ctx, b, o.Key, o.VersionId, o.ETag != "" || o.LastModifiedTime != "" || o.Size != "")
+	return r
 }
 
 func (r *DeleteResult) add(o ObjectIdentifier, code, message string) {
