@@ -22,7 +22,11 @@ var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
 
 // fetch asks the origin for what was admitted, and delivers its answer.
 func (x *exchange) fetch() {
-	resp, err := x.live.origins[x.dist][x.at].Fetch(x.r.Context(), x.admitted, x.request())
+	req := x.request()
+	if b, ok := req.Body.(*patientBody); ok {
+		defer b.finish()
+	}
+	resp, err := x.live.origins[x.dist][x.at].Fetch(x.r.Context(), x.admitted, req)
 	if err != nil {
 		x.failed(err)
 		return
@@ -52,8 +56,7 @@ func (x *exchange) failed(err error) {
 			a.refusal, a.message, a.plain = refusedPath, "Bad request. The path cannot be put to this origin.", true
 		}
 	}
-	// An upload that was not read to its end would be taken for the next request.
-	a.close = x.r.ContentLength != 0
+	a.close = x.r.ContentLength != 0 // what is left of an upload is not worth reading
 	x.refuse(a)
 }
 
@@ -105,7 +108,6 @@ func (x *exchange) deliver(resp *http.Response, status int) {
 	if status >= 400 || x.pageOf != 0 {
 		cache = cacheError
 	}
-	// An upload that the origin did not want to the end would be taken for the next request.
 	x.common(h, cache, false)
 	x.status = status
 	x.w.WriteHeader(status)
@@ -120,9 +122,6 @@ func (x *exchange) deliver(resp *http.Response, status int) {
 
 // stream copies a body. Memory is one buffer. Whoever takes no byte for Options.Stall is cut.
 func (x *exchange) stream(resp *http.Response) error {
-	// The server's read deadline has done its work; left standing it would end a long answer, since
-	// net/http reads ahead and takes a timeout there for a viewer who left.
-	x.rc.SetReadDeadline(time.Time{})
 	var err error
 	if file, ok := resp.Body.(*os.File); ok && resp.ContentLength >= 0 && x.r.ProtoMajor == 1 {
 		err = x.sendFile(file, resp.ContentLength)
@@ -177,13 +176,38 @@ func (x *exchange) sendFile(file *os.File, left int64) error {
 	return nil
 }
 
-// patientBody renews the viewer's time while its body keeps coming.
+// patientBody renews the viewer's time while its body keeps coming, and ends the watch with the body.
+// A transport may still be reading when the answer is complete; by then the connection's deadlines are the
+// server's again, and are left alone.
 type patientBody struct {
 	io.ReadCloser
-	x *exchange
+	rc    *http.ResponseController
+	stall time.Duration
+
+	mu   sync.Mutex
+	over bool
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.x.rc.SetReadDeadline(time.Now().Add(b.x.edge.o.Stall))
-	return b.ReadCloser.Read(p)
+	b.watch(time.Now().Add(b.stall))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.watch(time.Time{})
+	}
+	return n, err
+}
+
+func (b *patientBody) watch(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		b.rc.SetReadDeadline(until)
+	}
+}
+
+// finish is called when the exchange is over.
+func (b *patientBody) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
 }
