@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -297,13 +298,16 @@ func TestJavaScriptSDKSigns(t *testing.T) {
 			for i := range cases {
 				opens(t, c.p.verifier(), got[i], until)
 			}
-			var cookies []map[string]string
+			var cookies []map[string]any // the signer leaves CloudFront-Expires a number
 			runJSON(t, map[string]any{"key": string(c.p.pem), "keyPairId": keyPairID, "cases": []signCase{
 				{Kind: "cookies", URL: urls[0], Until: until.Format(time.RFC3339), Algorithm: c.algorithm}}},
 				&cookies, "node", "--no-warnings", "js/sign.mjs")
 			var list []*http.Cookie
 			for n, v := range cookies[0] {
-				list = append(list, &http.Cookie{Name: n, Value: v})
+				if epoch, ok := v.(float64); ok {
+					v = strconv.FormatInt(int64(epoch), 10)
+				}
+				list = append(list, &http.Cookie{Name: n, Value: v.(string)})
 			}
 			cookieOpens(t, c.p, list, urls[0], until)
 		})
