@@ -142,9 +142,9 @@ func crashChange(ctx context.Context, l *Local, worker int, say func(string, ...
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	state := make(map[string]content)
-	rounds := 12
+	rounds := 6
 	if testing.Short() {
-		rounds = 3
+		rounds = 2
 	}
 	for round := range rounds {
 		begun := crashRun(t, dir, state)

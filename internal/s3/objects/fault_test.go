@@ -185,8 +185,8 @@ func TestFailedWritesLeaveNothing(t *testing.T) {
 				return &fault, err
 			}
 			kind := errors.Join(c.create, c.fault.write, c.fault.sync, c.fault.close).(interface{ Unwrap() []error }).Unwrap()[0]
-			for range 200 { // more often than there are names in reserve
-				if err := put(l, "k", 'b', 600<<10); !errors.Is(err, kind) {
+			for range lowNames + refillNames + 10 { // more often than there are names in reserve
+				if err := put(l, "k", 'b', 300<<10); !errors.Is(err, kind) {
 					t.Fatalf("error is %v", err)
 				}
 			}

@@ -3,6 +3,7 @@ package objects_test
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -47,11 +48,17 @@ func FuzzList(f *testing.F) {
 // A folder that hides many keys costs a listing no more than one that hides few.
 func TestListSkipsWhatItFolds(t *testing.T) {
 	l := openLocal(t, t.TempDir())
-	for i := range 3000 {
-		if _, err := l.Put(t.Context(), objects.PutRequest{Bucket: "b", Key: fmt.Sprintf("folder/%06d", i)}); err != nil {
-			t.Fatal(err)
-		}
+	var group sync.WaitGroup
+	for w := range 50 { // together, so that they share transactions
+		group.Go(func() {
+			for i := range 60 {
+				if _, err := l.Put(t.Context(), objects.PutRequest{Bucket: "b", Key: fmt.Sprintf("folder/%d/%d", w, i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	group.Wait()
 	cost := func(prefix string) float64 {
 		return testing.AllocsPerRun(20, func() {
 			r, err := l.List(t.Context(), "b", objects.ListRequest{Prefix: prefix, Delimiter: "/", Max: 1000})
