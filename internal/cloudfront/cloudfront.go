@@ -169,8 +169,16 @@ func (s *Service) write(ctx context.Context, plan func(*state) (store.Txn, error
 		st := s.state()
 		txn, err := plan(st)
 		if err != nil {
-			if late := s.settle(ctx, st.generation); late != nil {
-				return late
+			// The view may lag behind what another process has written; a refusal must not.
+			now, fault := s.generation(ctx)
+			if fault != nil {
+				return fmt.Errorf("reading CloudFront records: %w", fault)
+			}
+			if late := s.settle(ctx, now); late != nil {
+				return unavailable("Nothing was changed: the edge has not taken an earlier change yet (revision %d: %v). Ask again.", now, late)
+			}
+			if now > st.generation {
+				continue
 			}
 			return err
 		}
@@ -179,10 +187,12 @@ func (s *Service) write(ctx context.Context, plan func(*state) (store.Txn, error
 		rev, err := s.store.Transact(ctx, txn)
 		switch {
 		case err == nil:
-			return s.settle(ctx, rev)
+			if late := s.settle(ctx, rev); late != nil {
+				return unavailable("The change is stored, but the edge has not taken it yet and may still serve by the old documents (revision %d: %v).", rev, late)
+			}
+			return nil
 		case errors.Is(err, store.ErrUnknown):
-			return &awsapi.Error{Status: 503, Code: "ServiceUnavailable",
-				Message: "The record store did not answer in time. The change may have been made or not: look before you ask again."}
+			return unavailable("The record store did not answer in time. The change may have been made or not: look before you ask again.")
 		case errors.Is(err, store.ErrTooLarge):
 			return refuse("InvalidArgument", "The document is too large for the record store.")
 		case !errors.Is(err, store.ErrConflict):
@@ -191,21 +201,28 @@ func (s *Service) write(ctx context.Context, plan func(*state) (store.Txn, error
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return &awsapi.Error{Status: 503, Code: "ServiceUnavailable",
-				Message: "Other changes kept coming in between. Nothing was changed: ask again."}
+			return unavailable("Nothing was changed: other changes kept coming in between. Ask again.")
 		}
 	}
 }
 
+// generation is the revision of the last write, by the store's own word; 0 before the first.
+func (s *Service) generation(ctx context.Context) (int64, error) {
+	r, err := s.store.Get(ctx, generationKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return r.Revision, err
+}
+
 // settle waits until the view and the edge have come to a revision.
 func (s *Service) settle(ctx context.Context, rev int64) error {
-	err := s.view.Wait(ctx, rev)
-	if err == nil && s.applied != nil && rev > 0 {
-		err = s.applied(ctx, rev)
+	if err := s.view.Wait(ctx, rev); err != nil || s.applied == nil || rev == 0 {
+		return err
 	}
-	if err != nil {
-		return &awsapi.Error{Status: 503, Code: "ServiceUnavailable", Message: fmt.Sprintf(
-			"The change is stored, but the edge has not taken it yet and may still serve by the old documents (revision %d: %v).", rev, err)}
-	}
-	return nil
+	return s.applied(ctx, rev)
+}
+
+func unavailable(format string, args ...any) error {
+	return &awsapi.Error{Status: 503, Code: "ServiceUnavailable", Message: fmt.Sprintf(format, args...)}
 }
