@@ -72,13 +72,19 @@ func (e Explanation) String() string {
 // the caller's candidates; and some pairs of changes, up to three million texts. An ECDSA signature
 // yields a point that a guess must hit, which costs one multiplication, so at most thirty thousand.
 func Explain(r Request, c ExplainConfig) Explanation {
-	v := Verifier{}
-	if c.Verifier != nil {
-		v = *c.Verifier
+	e := explainer{r: &r, c: &c}
+	return e.run(0)
+}
+
+// run explains, with a bound for the search that is lower than its own if most is not 0.
+func (e *explainer) run(most int) Explanation {
+	var v Verifier
+	if e.c.Verifier != nil {
+		v = *e.c.Verifier
 		v.Verdicts = nil
 	}
-	e := explainer{r: &r, c: &c}
-	cause := e.x.run(&v, &r)
+	e.most = most
+	cause := e.x.run(&v, e.r)
 	e.out = Explanation{Form: e.x.form, Cause: cause}
 	if cause == CauseNone {
 		e.out.Allowed, e.out.Grant = true, e.x.grant()
@@ -95,6 +101,8 @@ type explainer struct {
 	c   *ExplainConfig
 	x   exam
 	out Explanation
+
+	most int
 }
 
 func (e *explainer) say(format string, args ...any) {
@@ -271,8 +279,8 @@ func (e *explainer) implausible() {
 }
 
 func (e *explainer) unknownKey() {
-	id := e.x.keyID
-	if _, known := e.c.KnownKeys[id]; known {
+	id := cut(e.x.keyID, 40) // no longer: a signature may have been pasted there
+	if _, known := e.c.KnownKeys[e.x.keyID]; known {
 		e.differ("a key in a key group of this behaviour", id)
 		e.say("The key %s exists, but no key group that this path trusts has it; add it to one, or sign with a key that is.", id)
 		return
@@ -611,6 +619,9 @@ func (e *explainer) foreignSignature(o opened) {
 // searchSigned looks for the text the signature was made over.
 func (e *explainer) searchSigned(o opened) {
 	s := newSearch(e, o)
+	if e.most != 0 {
+		s.limit = min(s.limit, e.most)
+	}
 	f, found := s.run()
 	e.out.Tried, e.out.Exhausted = s.tried, s.exhausted
 	if !found {
@@ -636,8 +647,8 @@ func (e *explainer) searchSigned(o opened) {
 	case f.epoch != e.x.policy.NotAfter.Unix():
 		was, is := f.epoch, e.x.policy.NotAfter.Unix()
 		e.differ(fmt.Sprint(was), fmt.Sprint(is))
-		clause := e.firstDifference("expiry", fmt.Sprint(was), fmt.Sprint(is))
 		e.out.Section = "expiry"
+		clause := e.firstDifference("expiry", fmt.Sprint(was), fmt.Sprint(is))
 		e.say("The signature was made for this URL with the expiry %d, and here it is %d: %s; an expiry cannot be changed after signing, so sign a new link.", was, is, clause)
 		if was/1000 == is || is/1000 == was {
 			e.out.Hint = "one of the two is in milliseconds; both must be seconds"
@@ -647,7 +658,6 @@ func (e *explainer) searchSigned(o opened) {
 		e.out.Section = "policy"
 		if f.note == "" {
 			clause := e.firstDifference("policy", string(f.text), string(e.x.text))
-			e.out.Section = "policy"
 			e.differ(string(f.text), string(e.x.text))
 			e.say("The signature was made over another policy: %s; send the policy that was signed, byte for byte, or sign this one.", clause)
 			return
@@ -687,11 +697,11 @@ func (e *explainer) notFound(s *search) {
 	if !s.certain {
 		certain = "The signature does not belong to " + what + " and the key " + e.x.keyID
 	}
-	bound := "none"
+	bound := ""
 	if s.exhausted {
-		bound = "none before the search's bound"
+		bound = " before the search stopped at its bound"
 	}
-	e.say("%s; of %d likely alterations %s fits, so something else, or more of it, was changed: compare the link with the original letter by letter, or sign again.", certain, s.tried, bound)
+	e.say("%s, and none of the %d likely alterations tried%s fits: something else was changed, or more of it; compare the link with the original letter by letter, or sign again.", certain, s.tried, bound)
 	if !s.certain {
 		e.out.Hint = "a signature by another private key looks the same; check that the key pair id is that of the key that signed"
 	}

@@ -32,6 +32,7 @@ type search struct {
 	certain   bool // the key is known to have made the signature
 	canned    bool
 	url       string // the resource as it is here
+	asked     string // the request's URL, which is the resource itself if the policy is canned
 	epoch     int64  // the expiry as it is here
 	here      []byte // the text as it is here
 	hosts     []string
@@ -49,7 +50,7 @@ func newSearch(e *explainer, o opened) *search {
 	x := &e.x
 	s := &search{
 		opened: o, certain: o.proven, canned: x.canned, here: x.text,
-		url: x.policy.Resource, epoch: x.policy.NotAfter.Unix(),
+		url: x.policy.Resource, asked: x.url, epoch: x.policy.NotAfter.Unix(),
 		hosts: e.c.Hosts, wild: e.c.Candidates, limit: searchECDSA,
 	}
 	if _, isRSA := x.key.Public.(*rsa.PublicKey); isRSA {
@@ -108,7 +109,7 @@ func (s *search) run() (hit, bool) {
 		steps = append(steps, s.editText)
 	}
 	if s.ok {
-		steps = append(steps, s.doubleEdits)
+		steps = append(steps, s.doubleEdits, s.pathPairs)
 	}
 	for _, step := range steps {
 		if h, found := step(); found {
@@ -180,12 +181,19 @@ func (p urlParts) String() string {
 	return u
 }
 
-// variants changes one section at a time.
+// variants changes one section at a time: of the resource, and of the URL that was asked for.
 func (s *search) variants() (hit, bool) {
-	p, ok := s.sections()
-	if !ok {
-		return hit{}, false
+	for _, u := range distinct(s.url, s.asked) {
+		if p, ok := splitURL(u); ok {
+			if h, found := s.variantsOf(p); found {
+				return h, true
+			}
+		}
 	}
+	return hit{}, false
+}
+
+func (s *search) variantsOf(p urlParts) (hit, bool) {
 	try := func(change func(*urlParts)) (hit, bool) {
 		q := p
 		change(&q)
@@ -615,6 +623,36 @@ func (s *search) doubleEdits() (hit, bool) {
 				return hit{}, false
 			}
 		}
+	}
+	return hit{}, false
+}
+
+// pathPairs tries the path with any two characters replaced by lower-case letters or digits.
+func (s *search) pathPairs() (hit, bool) {
+	p, ok := s.sections()
+	lo, _ := s.resourceRange()
+	quoted := appendQuoted(nil, p.path)
+	at := bytes.Index(s.here[lo:], quoted[1:len(quoted)-1])
+	if !ok || at < 0 {
+		return hit{}, false
+	}
+	lo += at
+	hi := lo + len(quoted) - 2
+	alphabet := usualChars[:36]
+	b := slices.Clone(s.here)
+	for j := hi - 1; j > lo; j-- {
+		for i := j - 1; i > lo && !s.exhausted; i-- {
+			for k := range len(alphabet) {
+				b[j] = alphabet[k]
+				for l := range len(alphabet) {
+					if b[i] = alphabet[l]; s.test(b) {
+						return s.fromText(b), true
+					}
+				}
+			}
+			b[i] = s.here[i]
+		}
+		b[j] = s.here[j]
 	}
 	return hit{}, false
 }
