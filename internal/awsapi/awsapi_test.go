@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -463,6 +465,43 @@ func TestTables(t *testing.T) {
 }
 
 func engine[In, Out any](context.Context, policy.Caller, In) (out Out, err error) { return out, nil }
+
+// FuzzTarget: whatever the target, the engine gets the key that travelled, decoded once, or nothing.
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{"/bucket/key", "/bucket//", "/bucket/a/../b", "/b/%2e%2e/%2F", "/b/k?acl", "http://host/b/k", "*", "", "/%zz/k", "/b/\xff"} {
+		f.Add(seed, "bucket.localhost")
+	}
+	f.Fuzz(func(t *testing.T, target, host string) {
+		var got *putInput
+		op := awsapi.Op("PutObject", awsapi.Route{Method: "PUT", Path: "/{Bucket}/{Key+}"}, func(_ context.Context, _ policy.Caller, in putInput) (nothing, error) {
+			got = &in
+			return nothing{}, &awsapi.Error{Status: 403, Code: "AccessDenied"}
+		})
+		h, err := awsapi.New(awsapi.Config{Services: []awsapi.Service{{Name: "s3", Protocol: awsapi.RESTXML, Anonymous: true, Operations: []awsapi.Operation{op}}},
+			Credentials: &bench{}, Region: "us-east-1", Account: account, Now: time.Now, Logger: discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("PUT", "/", nil)
+		r.RequestURI, r.Host = target, host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code < 400 || w.Code >= 500 {
+			t.Fatalf("%q %q: %d %s", target, host, w.Code, w.Body)
+		}
+		if got == nil {
+			return
+		}
+		raw, _ := sigv4.RawTarget(r)
+		path, err := url.PathUnescape(raw)
+		if err != nil {
+			t.Fatalf("%q reached the engine: %v", target, err)
+		}
+		if joined := "/" + got.Bucket + "/" + got.Key; joined != path && "/"+got.Key != path {
+			t.Fatalf("%q %q became %q", target, host, joined)
+		}
+	})
+}
 
 func TestDescribe(t *testing.T) {
 	var put, complete awsapi.Description

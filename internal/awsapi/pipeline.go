@@ -100,7 +100,12 @@ func (x *exchange) name() error {
 func (x *exchange) bound() error {
 	x.path, x.rawQuery = sigv4.RawTarget(x.r)
 	if len(x.path)+len(x.rawQuery) > maxTarget {
+		x.service = x.serviceByHost() // to answer in its form
 		return &Error{Status: http.StatusRequestURITooLong, Code: "RequestURITooLong", Message: fmt.Sprintf("The request's path and query may have %d bytes in all.", maxTarget)}
+	}
+	if !strings.HasPrefix(x.path, "/") {
+		x.service = x.serviceByHost()
+		return &Error{Status: http.StatusBadRequest, Code: "InvalidURI", Message: "Couldn't parse the specified URI."}
 	}
 	return nil
 }

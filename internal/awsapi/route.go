@@ -126,7 +126,8 @@ func (r *route) present(x *exchange) bool {
 }
 
 // find picks the operation of a request: by path, then method, then what must be present, and holds that
-// the request carries nothing the operation does not know.
+// the request carries nothing the operation does not know. With an error the operation may be known too,
+// for the log.
 func (s *service) find(x *exchange) (*Operation, map[string]string, error) {
 	var methods []string
 	var best *route
@@ -157,7 +158,7 @@ func (s *service) find(x *exchange) (*Operation, map[string]string, error) {
 		return nil, nil, notImplemented("There is no such operation here: %s on this path needs a query parameter or header that this request has not.", x.r.Method)
 	}
 	if err := best.op.undeclared(x); err != nil {
-		return nil, nil, err
+		return best.op, nil, err
 	}
 	for name, raw := range bestLabels {
 		value, err := sigv4.UnescapePath(raw)
