@@ -78,6 +78,9 @@ func (e *edge) applied(ctx context.Context, rev int64) error {
 		if at >= rev {
 			return nil
 		}
+		if e.holding.Load() {
+			return context.DeadlineExceeded // what would come of waiting
+		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
@@ -144,7 +147,15 @@ func TestWritesAreAnsweredWhenTheEdgeHasTakenThem(t *testing.T) {
 
 func TestAnEdgeThatDoesNotFollowIsSaidSo(t *testing.T) {
 	e := newEdge()
-	b := newBed(t, func(c *Config) { c.Applied, c.Patience = e.applied, 300*time.Millisecond })
+	b := newBed(t, func(c *Config) {
+		c.Patience = time.Minute
+		c.Applied = func(ctx context.Context, rev int64) error {
+			if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Minute {
+				t.Error("the wait for the edge has no bound")
+			}
+			return e.applied(ctx, rev)
+		}
+	})
 	follow(t, b.Service, e)
 	key := b.key(t, "k")
 	e.holding.Store(true)
