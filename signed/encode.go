@@ -17,20 +17,21 @@ func EncodeText(b []byte) string { return textEncoding.EncodeToString(b) }
 // over must be zero, and neither white space nor the characters of standard base64 or of base64url are
 // accepted. The error is an *[EncodingError].
 func DecodeText(s string) ([]byte, error) {
-	b, ok := appendText(nil, s)
+	b := make([]byte, textEncoding.DecodedLen(len(s)))
+	n, ok := decodeText(b, s)
 	if !ok {
 		return nil, diagnoseText(s)
 	}
-	return b, nil
+	return b[:n], nil
 }
 
-// appendText decodes into b, without allocating if b has room.
-func appendText(b []byte, s string) ([]byte, bool) {
+// decodeText decodes into b, which has room for textEncoding.DecodedLen(len(s)) bytes.
+func decodeText(b []byte, s string) (int, bool) {
 	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 { // the standard decoder skips these
-		return nil, false
+		return 0, false
 	}
-	out, err := textEncoding.AppendDecode(b, []byte(s))
-	return out, err == nil
+	n, err := textEncoding.Decode(b, []byte(s))
+	return n, err == nil
 }
 
 // EncodingError says why a text is not in CloudFront's base64. It holds at most one character of it.

@@ -328,7 +328,7 @@ func (e *explainer) encoding(i int) {
 	if !ok {
 		text = raw
 	}
-	if i == paramSignature && len(text) > 4*len(e.x.sigRoom)/3 {
+	if i == paramSignature && textEncoding.DecodedLen(len(text)) > len(e.x.sigRoom) {
 		e.differ("at most 684 characters", fmt.Sprint(len(text)))
 		e.say("%s has %d characters, more than any key's signature; send what the signer made.", title(e.name(i)), len(text))
 		return
@@ -354,7 +354,7 @@ func (e *explainer) malformedPolicy() {
 	}
 	e.out.Section, e.out.Position = "policy", err.Offset+1
 	e.differ("a policy as documented", err.Reason)
-	e.say("The policy is malformed at character %d of %d: %s; correct the policy and sign it again.", err.Offset+1, len(e.x.text), err.Reason)
+	e.say("The policy is malformed at character %d of %d: %s; correct the policy and sign it again.", err.Offset+1, len(e.x.text()), err.Reason)
 }
 
 func (e *explainer) resource() {
@@ -531,13 +531,13 @@ func (e *explainer) address() {
 func (e *explainer) signature() {
 	x := &e.x
 	e.differ("a signature by "+x.keyID+" over this policy", "another one")
-	o := openSignature(x.key, x.sig, x.hash)
+	o := openSignature(x.key, x.sig(), x.hash)
 	if o.digestName != "" {
 		e.differ("SHA1 or SHA256", o.digestName)
 		e.say("The signature is made over %s, and CloudFront knows SHA1 and SHA256; sign with one of them.", o.digestName)
 		return
 	}
-	if o.ok && o.hash != x.hash && o.hits(o.hash, x.text) {
+	if o.ok && o.hash != x.hash && o.hits(o.hash, x.text()) {
 		e.wrongHash(o.hash)
 		return
 	}
@@ -547,7 +547,7 @@ func (e *explainer) signature() {
 	}
 	if pub, isRSA := x.key.Public.(*rsa.PublicKey); !isRSA || pub == nil {
 		for _, other := range []Hash{SHA1, SHA256} {
-			if other != x.hash && x.key.verify(other, other.digest(x.text, new([32]byte)), x.sig) {
+			if other != x.hash && x.key.verify(other, other.digest(x.text(), new([32]byte)), x.sig()) {
 				e.wrongHash(other)
 				return
 			}
@@ -581,13 +581,13 @@ func (e *explainer) otherSigner() string {
 			continue
 		}
 		if pub, ok := k.Public.(*rsa.PublicKey); ok {
-			if len(e.x.sig) == pub.Size() && openSignature(k, e.x.sig, e.x.hash).ok {
+			if len(e.x.sig()) == pub.Size() && openSignature(k, e.x.sig(), e.x.hash).ok {
 				return id
 			}
 			continue
 		}
 		for _, h := range []Hash{SHA1, SHA256} {
-			if k.verify(h, h.digest(e.x.text, new([32]byte)), e.x.sig) {
+			if k.verify(h, h.digest(e.x.text(), new([32]byte)), e.x.sig()) {
 				return id
 			}
 		}
@@ -607,9 +607,9 @@ func (e *explainer) foreignSignature(o opened) {
 		e.signedByOther(id)
 		return
 	}
-	e.say("The signature (%d bytes) is none that the key %s made, for this URL or any other: it belongs to another key, or was altered or cut; sign again with the private key whose public half has this id.", len(e.x.sig), e.x.keyID)
-	if o.size > 0 && len(e.x.sig) != o.size {
-		e.differ(fmt.Sprintf("%d bytes", o.size), fmt.Sprintf("%d bytes", len(e.x.sig)))
+	e.say("The signature (%d bytes) is none that the key %s made, for this URL or any other: it belongs to another key, or was altered or cut; sign again with the private key whose public half has this id.", len(e.x.sig()), e.x.keyID)
+	if o.size > 0 && len(e.x.sig()) != o.size {
+		e.differ(fmt.Sprintf("%d bytes", o.size), fmt.Sprintf("%d bytes", len(e.x.sig())))
 		e.out.Hint = fmt.Sprintf("this key's signatures have %d bytes", o.size)
 	} else if o.note != "" {
 		e.out.Hint = o.note
@@ -657,8 +657,8 @@ func (e *explainer) searchSigned(o opened) {
 		e.differ(f.note, "the policy as it is here")
 		e.out.Section = "policy"
 		if f.note == "" {
-			clause := e.firstDifference("policy", string(f.text), string(e.x.text))
-			e.differ(string(f.text), string(e.x.text))
+			clause := e.firstDifference("policy", string(f.text), string(e.x.text()))
+			e.differ(string(f.text), string(e.x.text()))
 			e.say("The signature was made over another policy: %s; send the policy that was signed, byte for byte, or sign this one.", clause)
 			return
 		}

@@ -49,7 +49,7 @@ type search struct {
 func newSearch(e *explainer, o opened) *search {
 	x := &e.x
 	s := &search{
-		opened: o, certain: o.proven, canned: x.canned, here: x.text,
+		opened: o, certain: o.proven, canned: x.canned, here: x.text(),
 		url: x.policy.Resource, asked: x.url, epoch: x.policy.NotAfter.Unix(),
 		hosts: e.c.Hosts, wild: e.c.Candidates, limit: searchECDSA,
 	}
@@ -451,7 +451,7 @@ func (s *search) fromText(text []byte) hit {
 		if i := bytes.LastIndex(rest, s.middle); i >= 0 {
 			quoted := append([]byte{'"'}, rest[:i]...)
 			r := jsonReader{b: append(quoted, '"')}
-			if plain, err := r.text("resource"); err == nil && utf8.Valid(plain) {
+			if plain, err := r.text("resource", ""); err == nil && utf8.Valid(plain) {
 				h.url = string(plain)
 			}
 			if digits, ok := bytes.CutSuffix(rest[i+len(s.middle):], s.tail); ok {

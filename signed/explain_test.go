@@ -400,7 +400,7 @@ func TestSearchIsBounded(t *testing.T) {
 		if got := e.x.run(&Verifier{Keys: keysOf(testKeys(t))}, e.r); got != CauseSignature {
 			t.Fatal(got)
 		}
-		search := newSearch(&e, openSignature(e.x.key, e.x.sig, e.x.hash))
+		search := newSearch(&e, openSignature(e.x.key, e.x.sig(), e.x.hash))
 		if want := []int{searchRSA, searchECDSA}[i]; search.limit != want {
 			t.Errorf("limit %d, want %d", search.limit, want)
 		}

@@ -3,6 +3,7 @@ package signed
 import (
 	"bytes"
 	"fmt"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -54,9 +55,10 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
-func (r *jsonReader) expect(c byte, what string) *PolicyError {
+// expect takes one token. The two halves of its description are only joined for an error.
+func (r *jsonReader) expect(c byte, what, of string) *PolicyError {
 	if r.peek() != c {
-		return r.unexpected(what)
+		return r.unexpected(what + of)
 	}
 	r.i++
 	return nil
@@ -87,61 +89,53 @@ func (r *jsonReader) end() *PolicyError {
 	return nil
 }
 
-// object reads one object with only the named members, each at most once, those in the bit set required
-// at least once, in any order. read is called at a member's value with the index of its name.
-func (r *jsonReader) object(what string, members []string, read func(int) *PolicyError, required uint) *PolicyError {
-	if err := r.expect('{', "the object of "+what); err != nil {
-		return err
+// member reads on in an object of which the opening brace was taken: the name of its next member and the
+// colon, up to the value. Only the named members may come, each once, in any order; the result is the
+// index of the name, or -1 at the end of the object. seen holds the members that came, required those that
+// must have come by the end; both are sets of bits.
+func (r *jsonReader) member(what string, members []string, seen *uint, required uint) (int, *PolicyError) {
+	if r.peek() == '}' {
+		if missing := required &^ *seen; missing != 0 {
+			return 0, shapeError(r.i, fmt.Sprintf("%s has no %s, which is mandatory", what, members[bits.TrailingZeros(missing)]), "")
+		}
+		r.i++
+		return -1, nil
 	}
-	var seen uint
-	for r.peek() != '}' {
-		if seen != 0 {
-			if err := r.expect(',', "a comma or the end of "+what); err != nil {
-				return err
-			}
-			r.peek()
-		}
-		at := r.i
-		name, err := r.text("the name of a member of " + what)
-		if err != nil {
-			return err
-		}
-		index := -1
-		for i, m := range members {
-			if string(name) == m {
-				index = i
-			}
-		}
-		if index < 0 {
-			return shapeError(at, fmt.Sprintf("%s has an unknown member %q", what, cut(string(name), 40)), nearestName(string(name), members))
-		}
-		if seen&(1<<index) != 0 {
-			return shapeError(at, fmt.Sprintf("member %s appears twice", members[index]), "")
-		}
-		seen |= 1 << index
-		if err := r.expect(':', "the colon after "+members[index]); err != nil {
-			return err
+	if *seen != 0 {
+		if err := r.expect(',', "a comma or the end of ", what); err != nil {
+			return 0, err
 		}
 		r.peek()
-		if err := read(index); err != nil {
-			return err
+	}
+	at := r.i
+	name, err := r.text("the name of a member of ", what)
+	if err != nil {
+		return 0, err
+	}
+	index := -1
+	for i, m := range members {
+		if string(name) == m {
+			index = i
 		}
 	}
-	if missing := required &^ seen; missing != 0 {
-		for i, m := range members {
-			if missing&(1<<i) != 0 {
-				return shapeError(r.i, fmt.Sprintf("%s has no %s, which is mandatory", what, m), "")
-			}
-		}
+	if index < 0 {
+		return 0, shapeError(at, fmt.Sprintf("%s has an unknown member %q", what, cut(string(name), 40)), nearestName(string(name), members))
 	}
-	r.i++
-	return nil
+	if *seen&(1<<index) != 0 {
+		return 0, shapeError(at, fmt.Sprintf("member %s appears twice", members[index]), "")
+	}
+	*seen |= 1 << index
+	if err := r.expect(':', "the colon after ", members[index]); err != nil {
+		return 0, err
+	}
+	r.peek()
+	return index, nil
 }
 
 // text reads a string. The result may share the reader's bytes.
-func (r *jsonReader) text(what string) ([]byte, *PolicyError) {
+func (r *jsonReader) text(what, of string) ([]byte, *PolicyError) {
 	if r.peek() != '"' {
-		return nil, r.unexpected(what)
+		return nil, r.unexpected(what + of)
 	}
 	start := r.i + 1
 	for i := start; i < len(r.b); i++ {

@@ -241,17 +241,28 @@ func parsePolicy(b []byte, p *Policy) *PolicyError {
 	if err := r.checkText(); err != nil {
 		return err
 	}
-	if err := r.object("policy", policyMembers, func(int) *PolicyError { return parseStatements(&r, p) }, 1); err != nil {
+	if err := r.expect('{', "the object of ", "policy"); err != nil {
 		return err
 	}
-	return r.end()
+	for seen := uint(0); ; {
+		member, err := r.member("policy", policyMembers, &seen, 1<<0)
+		if err != nil {
+			return err
+		}
+		if member < 0 {
+			return r.end()
+		}
+		if err := parseStatements(&r, p); err != nil {
+			return err
+		}
+	}
 }
 
 func parseStatements(r *jsonReader, p *Policy) *PolicyError {
 	if r.peek() == '{' {
 		return shapeError(r.i, "Statement is an object, and must be an array with one object", "write \"Statement\":[{…}]")
 	}
-	if err := r.expect('[', "the array of Statement"); err != nil {
+	if err := r.expect('[', "the array of ", "Statement"); err != nil {
 		return err
 	}
 	if r.peek() == ']' {
@@ -263,75 +274,106 @@ func parseStatements(r *jsonReader, p *Policy) *PolicyError {
 	if r.peek() == ',' {
 		return shapeError(r.i, "Statement has more than one statement, and must have exactly one", "sign one URL, or one cookie set, for each statement")
 	}
-	return r.expect(']', "the end of Statement")
+	return r.expect(']', "the end of ", "Statement")
 }
 
 func parseStatement(r *jsonReader, p *Policy) *PolicyError {
-	return r.object("statement", statementMembers, func(member int) *PolicyError {
-		if member == 1 {
-			return parseCondition(r, p)
-		}
-		at := r.i
-		s, err := r.text("Resource")
-		if err != nil {
+	if err := r.expect('{', "the object of ", "statement"); err != nil {
+		return err
+	}
+	for seen := uint(0); ; {
+		member, err := r.member("statement", statementMembers, &seen, 1<<1)
+		switch {
+		case err != nil || member < 0:
 			return err
+		case member == 1:
+			if err := parseCondition(r, p); err != nil {
+				return err
+			}
+		default:
+			at := r.i
+			s, err := r.text("Resource", "")
+			if err != nil {
+				return err
+			}
+			if len(s) == 0 {
+				return shapeError(at, "Resource is empty", "write \"*\" for every URL, or the URL that is meant")
+			}
+			p.Resource = string(s)
 		}
-		if len(s) == 0 {
-			return shapeError(at, "Resource is empty", "write \"*\" for every URL, or the URL that is meant")
-		}
-		p.Resource = string(s)
-		return nil
-	}, 1<<1)
+	}
 }
 
 func parseCondition(r *jsonReader, p *Policy) *PolicyError {
-	return r.object("Condition", conditionMembers, func(member int) *PolicyError {
+	if err := r.expect('{', "the object of ", "Condition"); err != nil {
+		return err
+	}
+	for seen := uint(0); ; {
+		member, err := r.member("Condition", conditionMembers, &seen, 1<<0)
+		if err != nil || member < 0 {
+			return err
+		}
 		switch member {
 		case 0:
-			return parseEpoch(r, "DateLessThan", &p.NotAfter)
+			p.NotAfter, err = parseEpoch(r, "DateLessThan")
 		case 1:
-			return parseEpoch(r, "DateGreaterThan", &p.NotBefore)
+			p.NotBefore, err = parseEpoch(r, "DateGreaterThan")
 		default:
-			return parseAddress(r, &p.SourceIP)
+			p.SourceIP, err = parseAddress(r)
 		}
-	}, 1<<0)
+		if err != nil {
+			return err
+		}
+	}
 }
 
-func parseEpoch(r *jsonReader, name string, t *time.Time) *PolicyError {
-	return r.object(name, epochMembers, func(int) *PolicyError {
+func parseEpoch(r *jsonReader, name string) (t time.Time, err *PolicyError) {
+	if err := r.expect('{', "the object of ", name); err != nil {
+		return t, err
+	}
+	for seen := uint(0); ; {
+		member, err := r.member(name, epochMembers, &seen, 1<<0)
+		if err != nil || member < 0 {
+			return t, err
+		}
 		n, err := r.epoch()
 		if err != nil {
-			return err
+			return t, err
 		}
-		*t = time.Unix(n, 0).UTC()
-		return nil
-	}, 1)
+		t = time.Unix(n, 0).UTC()
+	}
 }
 
-func parseAddress(r *jsonReader, out *netip.Prefix) *PolicyError {
-	return r.object("IpAddress", addressMembers, func(int) *PolicyError {
+func parseAddress(r *jsonReader) (p netip.Prefix, err *PolicyError) {
+	if err := r.expect('{', "the object of ", "IpAddress"); err != nil {
+		return p, err
+	}
+	for seen := uint(0); ; {
+		member, err := r.member("IpAddress", addressMembers, &seen, 1<<0)
+		if err != nil || member < 0 {
+			return p, err
+		}
 		at := r.i
-		text, err := r.text("AWS:SourceIp")
+		text, err := r.text("AWS:SourceIp", "")
 		if err != nil {
-			return err
+			return p, err
 		}
 		if len(text) > len("255.255.255.255/32") {
-			return addressError(at, text)
+			return p, addressError(at, text)
 		}
 		var parseErr error
 		if bytes.IndexByte(text, '/') < 0 {
 			var a netip.Addr
 			if a, parseErr = netip.ParseAddr(string(text)); parseErr == nil {
-				*out = netip.PrefixFrom(a, a.BitLen())
+				p = netip.PrefixFrom(a, a.BitLen())
 			}
 		} else {
-			*out, parseErr = netip.ParsePrefix(string(text))
+			p, parseErr = netip.ParsePrefix(string(text))
 		}
-		if parseErr != nil || !out.Addr().Is4() {
-			return addressError(at, text)
+		if parseErr != nil || !p.Addr().Is4() {
+			return p, addressError(at, text)
 		}
-		return nil
-	}, 1)
+	}
 }
 
 func addressError(at int, text []byte) *PolicyError {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -114,23 +115,33 @@ type found struct {
 }
 
 // exam is one request on its way through the gate, and what has been learnt about it. Verify and Explain
-// both run it, so they cannot disagree. It lives on the stack.
+// both run it, so they cannot disagree.
 type exam struct {
-	form    Form
-	params  [paramCount]found
-	keyID   string
-	key     *Key
-	hash    Hash
-	sig     []byte
-	canned  bool
-	epoch   int64 // of a canned policy
-	text    []byte
-	policy  Policy
-	url     string // the request's, without CloudFront's parameters
-	id      GrantID
-	detail  error
-	sigRoom [520]byte // RSA-4096, and what base64 decodes beyond it
-	room    [768]byte
+	form   Form
+	params [paramCount]found
+	keyID  string
+	key    *Key
+	hash   Hash
+	canned bool
+	policy Policy
+	url    string // the request's, without CloudFront's parameters
+	id     GrantID
+	detail error
+	// The signature and the policy's text, in room that needs no allocation. They are kept as lengths,
+	// because a slice of the exam inside the exam would send it to the heap; only a long text has its own.
+	sigLen, textLen int
+	sigRoom         [516]byte // RSA-4096 has 512 bytes, and base64 decodes in threes
+	textRoom        [1024]byte
+	longText        []byte
+}
+
+func (x *exam) sig() []byte { return x.sigRoom[:x.sigLen] }
+
+func (x *exam) text() []byte {
+	if x.longText != nil {
+		return x.longText
+	}
+	return x.textRoom[:x.textLen]
 }
 
 func (x *exam) run(v *Verifier, r *Request) Cause {
@@ -153,7 +164,7 @@ func (x *exam) run(v *Verifier, r *Request) Cause {
 	if cause := x.conditions(r); cause != CauseNone {
 		return cause
 	}
-	x.id = GrantIDOf(x.text)
+	x.id = GrantIDOf(x.text())
 	if v.Revoked != nil && v.Revoked(x.id) {
 		return CauseRevoked
 	}
@@ -263,10 +274,8 @@ func (x *exam) decodeSignature() Cause {
 		return CauseSignatureMissing
 	}
 	text, ok := x.value(paramSignature)
-	if ok && len(text) <= 4*len(x.sigRoom)/3 {
-		x.sig, ok = appendText(x.sigRoom[:0], text)
-	} else {
-		ok = false
+	if ok = ok && textEncoding.DecodedLen(len(text)) <= len(x.sigRoom); ok {
+		x.sigLen, ok = decodeText(x.sigRoom[:], text)
 	}
 	if !ok {
 		x.detail = diagnoseText(p.raw)
@@ -305,19 +314,26 @@ func (x *exam) readPolicy() Cause {
 			x.detail = &PolicyError{Cause: CausePolicyEpoch, Reason: "Expires " + reason, Hint: hint}
 			return CausePolicyEpoch
 		}
-		x.epoch = n
-		x.text = appendCanned(x.room[:0], x.url, n)
+		if text := appendCanned(x.textRoom[:0], x.url, n); len(text) <= len(x.textRoom) {
+			x.textLen = len(text)
+		} else {
+			x.longText = slices.Clone(text)
+		}
 		x.policy = Policy{Resource: x.url, NotAfter: time.Unix(n, 0).UTC()}
 		return CauseNone
 	}
-	if ok {
-		x.text, ok = appendText(x.room[:0], value)
+	if size := textEncoding.DecodedLen(len(value)); ok && size <= len(x.textRoom) {
+		x.textLen, ok = decodeText(x.textRoom[:], value)
+	} else if ok {
+		long := make([]byte, size)
+		x.textLen, ok = decodeText(long, value)
+		x.longText = long[:x.textLen]
 	}
 	if !ok {
 		x.detail = diagnoseText(p.raw)
 		return CausePolicyEncoding
 	}
-	if err := parsePolicy(x.text, &x.policy); err != nil {
+	if err := parsePolicy(x.text(), &x.policy); err != nil {
 		x.detail = err
 		return err.Cause
 	}
@@ -365,15 +381,15 @@ func (x *exam) verdictKey() [32]byte {
 	b := append(room[:0], x.key.Fingerprint[:]...)
 	b = append(b, x.id[:]...)
 	b = append(b, byte(x.hash))
-	b = append(b, x.sig...)
+	b = append(b, x.sig()...)
 	return sha256.Sum256(b)
 }
 
 func (x *exam) verify() bool {
 	var room [32]byte
-	digest := x.hash.digest(x.text, &room)
+	digest := x.hash.digest(x.text(), &room)
 	// Copies, because crypto may keep what it is given, and the exam should stay on the stack.
-	return x.key.verify(x.hash, append([]byte(nil), digest...), append([]byte(nil), x.sig...))
+	return x.key.verify(x.hash, append([]byte(nil), digest...), append([]byte(nil), x.sig()...))
 }
 
 func (x *exam) grant() Grant {

@@ -558,14 +558,15 @@ func TestVerdictsAreCachedAndNothingElseIs(t *testing.T) {
 // The verdict's key must change with each of its parts.
 func TestVerdictKeyParts(t *testing.T) {
 	key := must(NewKey(rsaKey().Public()))
-	base := exam{key: key, id: GrantID{1}, hash: SHA1, sig: []byte{1, 2, 3}}
+	base := exam{key: key, id: GrantID{1}, hash: SHA1, sigLen: 3}
+	copy(base.sigRoom[:], "123")
 	keys := map[[32]byte]string{base.verdictKey(): "base"}
 	for name, change := range map[string]func(*exam){
 		"key":  func(x *exam) { x.key = must(NewKey(otherRSA().Public())) },
 		"id":   func(x *exam) { x.id = GrantID{2} },
 		"hash": func(x *exam) { x.hash = SHA256 },
-		"sig":  func(x *exam) { x.sig = []byte{1, 2, 4} },
-		"size": func(x *exam) { x.sig = []byte{1, 2} },
+		"sig":  func(x *exam) { x.sigRoom[2]++ },
+		"size": func(x *exam) { x.sigLen-- },
 	} {
 		x := base
 		change(&x)
