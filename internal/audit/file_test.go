@@ -221,6 +221,49 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	}
 }
 
+// A full file is forced to the disk before it is put aside; if that fails, nothing more is taken.
+func TestRotationSyncs(t *testing.T) {
+	f := openFile(t, FileConfig{Path: filepath.Join(t.TempDir(), "audit.jsonl"), MaxBytes: 1})
+	if err := f.Write(named("1")); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe() // takes writes and refuses fsync
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.f.Close()
+	f.f = w
+	for range 2 {
+		if err := f.Write(named("2")); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// A line that somebody else's fsync has taken along is not synced again.
+func TestSyncIsShared(t *testing.T) {
+	f := openFile(t, FileConfig{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	for range 3 {
+		if err := f.Write(named("1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.syncTo(1); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe() // refuses fsync
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.f.Close()
+	f.f = w
+	if err := f.syncTo(3); err != nil {
+		t.Errorf("synced again: %v", err)
+	}
+}
+
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "audit.jsonl")

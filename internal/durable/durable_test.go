@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -144,6 +145,20 @@ func TestCreateFileHasOneWinner(t *testing.T) {
 	}
 	if left := names(t, dir); len(left) != 1 {
 		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func TestModesAreExact(t *testing.T) {
+	dir := t.TempDir()
+	defer syscall.Umask(syscall.Umask(0o077))
+	sub, file := filepath.Join(dir, "sub"), filepath.Join(dir, "file")
+	if err := errors.Join(MkdirAll(sub, 0o755), WriteFile(file, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{sub: 0o755, file: 0o644} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
 	}
 }
 
