@@ -72,27 +72,17 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if c.Store == nil || c.Keeper == nil || c.Now == nil {
 		return nil, errors.New("opening the local certificate authority: Store, Keeper and Now are required")
 	}
-	stored, err := c.Store.Get(ctx, recordKey)
-	if errors.Is(err, store.ErrNotFound) {
-		value, err := newRecord(c)
-		if err != nil {
+	value, found, err := c.Store.Lookup(ctx, recordKey)
+	if err == nil && !found {
+		if value, err = newRecord(c); err != nil {
 			return nil, fmt.Errorf("making the local certificate authority: %w", err)
 		}
-		_, err = c.Store.Transact(ctx, store.Txn{
-			If:  []store.Compare{{Key: recordKey}},
-			Put: []store.Put{{Key: recordKey, Value: value}},
-		})
-		if err != nil && !errors.Is(err, store.ErrConflict) {
-			return nil, fmt.Errorf("storing the local certificate authority: %w", err)
-		}
-		stored, err = c.Store.Get(ctx, recordKey)
-		if err != nil {
-			return nil, fmt.Errorf("reading the local certificate authority back: %w", err)
-		}
-	} else if err != nil {
+		value, err = c.Store.CreateOnce(ctx, recordKey, value)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading the local certificate authority: %w", err)
 	}
-	a, err := decode(c, stored.Value)
+	a, err := decode(c, value)
 	if err != nil {
 		return nil, fmt.Errorf("opening the local certificate authority: %w", err)
 	}

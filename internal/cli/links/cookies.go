@@ -51,15 +51,16 @@ The text form is one Set-Cookie line for each; "curl" is one Cookie line, for cu
 				return err
 			}
 			resource, pattern := encodeOnce(args[0]), strings.ContainsAny(args[0], "*?")
-			if pattern {
-				o.resource = resource
-			} else if resource, err = literalURL(env, args[0]); err != nil {
-				return err
+			if !pattern {
+				if resource, err = literalURL(env, args[0]); err != nil {
+					return err
+				}
 			}
-			p, custom, err := o.policy(env, resource, notAfter)
+			p, custom, err := o.policy(resource, notAfter)
 			if err != nil {
 				return err
 			}
+			custom = custom || pattern
 			attrs := signed.CookieOptions{Domain: attributes.domain, Path: attributes.path, Insecure: attributes.insecure}
 			if attrs.SameSite, err = parseSameSite(attributes.sameSite); err != nil {
 				return err
@@ -79,7 +80,11 @@ The text form is one Set-Cookie line for each; "curl" is one Cookie line, for cu
 				pairs = append(pairs, c.Name+"="+c.Value)
 			}
 			header := strings.Join(pairs, "; ")
-			grant, err := selfCheck(key, signed.Request{URL: example(resource), Cookies: []string{header}}, p)
+			r := signed.Request{URL: resource, Cookies: []string{header}}
+			if pattern {
+				r.URL = example(resource)
+			}
+			grant, err := selfCheck(key, r, p)
 			if err != nil {
 				return err
 			}

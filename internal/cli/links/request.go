@@ -18,14 +18,13 @@ import (
 // requestOptions are what verify and explain take: a request as a viewer would send it, and where its
 // keys are.
 type requestOptions struct {
-	cookies             []string
-	viewerIP, at        string
-	publicKey           string
-	keyFile, keyPairID  string
-	keyPairIDTyped      bool
-	output              string
-	withoutAPI          bool
-	defaultForm, bucket string
+	cookies            []string
+	viewerIP, at       string
+	publicKey          string
+	keyFile, keyPairID string
+	keyPairIDTyped     bool // on the command line, not in the environment
+	withoutAPI         bool
+	output             string
 }
 
 const requestHelp = `
@@ -67,7 +66,7 @@ func (o *requestOptions) request(cmd *cobra.Command, env cli.Env, args []string)
 		raw = string(text)
 	}
 	var err error
-	if r.URL, err = travelled(strings.Trim(strings.TrimSpace(raw), `"'`)); err != nil {
+	if r.URL, err = travelled(strings.Trim(raw, "\"' \t\r\n")); err != nil {
 		return r, err
 	}
 	for _, c := range o.cookies {

@@ -111,9 +111,18 @@ func signNative(env cli.Env, o signOptions, raw string) error {
 	if err != nil {
 		return err
 	}
-	policy, custom, err := o.policy(env, url, notAfter)
+	resource := url
+	if o.resource != "" {
+		resource = o.resource
+	}
+	policy, custom, err := o.policy(resource, notAfter)
 	if err != nil {
 		return err
+	}
+	custom = custom || o.resource != ""
+	if !policy.Covers(url) {
+		return cli.Usage(errors.New("--resource does not cover the URL, so the link would not open"),
+			"A wildcard does not reach across the borders between scheme, host, path and query; a * at the end of the path covers any query.")
 	}
 	signer := newSigner(env, key, o.hash)
 	link := ""
@@ -153,16 +162,9 @@ func signedURL(link string, g signed.Grant) signedURLJSON {
 	}
 }
 
-// policy is the custom policy that the flags ask for; custom is false if a canned one does.
-func (o signOptions) policy(env cli.Env, url string, notAfter time.Time) (p signed.Policy, custom bool, err error) {
-	p = signed.Policy{Resource: url, NotAfter: notAfter}
-	if o.resource != "" {
-		p.Resource, custom = o.resource, true
-		if !p.Covers(url) {
-			return p, false, cli.Usage(errors.New("--resource does not cover the URL, so the link would not open"),
-				"A wildcard does not reach across the borders between scheme, host, path and query; a * at the end of the path covers any query.")
-		}
-	}
+// policy is what the flags permit; custom is false if a canned policy says it all.
+func (o signOptions) policy(resource string, notAfter time.Time) (p signed.Policy, custom bool, err error) {
+	p = signed.Policy{Resource: resource, NotAfter: notAfter}
 	if o.notBefore != "" {
 		custom = true
 		if p.NotBefore, err = signed.ParseTime(o.notBefore); err != nil {
@@ -286,7 +288,8 @@ func encodeOnce(raw string) string {
 }
 
 // selfCheck verifies what was just made, at a time and from an address inside the grant, the way the
-// gate would. A link that does not open is never handed out.
+// gate would: what does not open is never handed out. A URL that is not covered was only a guess, for a
+// pattern of cookies; then the check ends at the resource.
 func selfCheck(key signingKey, r signed.Request, p signed.Policy) (signed.Grant, error) {
 	r.Time = p.NotAfter.Add(-time.Second)
 	if p.SourceIP.IsValid() {
@@ -294,6 +297,11 @@ func selfCheck(key signingKey, r signed.Request, p signed.Policy) (signed.Grant,
 	}
 	v := signed.Verifier{Keys: func(id string) (*signed.Key, bool) { return key.public, id == key.id }}
 	grant, err := v.Verify(r)
+	var refusal *signed.Refusal
+	if errors.As(err, &refusal) && refusal.Cause == signed.CauseResource && len(r.Cookies) > 0 {
+		text, err := p.Encode()
+		return signed.Grant{ID: signed.GrantIDOf(text), Policy: p, KeyPairID: key.id, Form: signed.FormCookies}, err
+	}
 	if err != nil {
 		return signed.Grant{}, cli.Failed(fmt.Errorf("checking the signature that was just made: %w", err),
 			"Nothing was printed. This is a fault of postern: please report the URL's form and the flags, without the key.")
