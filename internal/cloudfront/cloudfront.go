@@ -165,43 +165,40 @@ func (s *Service) write(ctx context.Context, plan func(*state) (store.Txn, error
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	for {
-		changed := s.view.Changed()
 		st := s.state()
-		txn, err := plan(st)
+		txn, refusal := plan(st)
+		if refusal == nil {
+			txn.If = append(txn.If, store.Compare{Key: generationKey, Revision: st.generation})
+			txn.Put = append(txn.Put, store.Put{Key: generationKey, Value: generationValue})
+			rev, err := s.store.Transact(ctx, txn)
+			switch {
+			case err == nil:
+				if late := s.settle(ctx, rev); late != nil {
+					return unavailable("The change is stored, but the edge has not taken it yet and may still serve by the old documents (revision %d: %v).", rev, late)
+				}
+				return nil
+			case errors.Is(err, store.ErrUnknown):
+				return unavailable("The record store did not answer in time. The change may have been made or not: look before you ask again.")
+			case errors.Is(err, store.ErrTooLarge):
+				return refuse("InvalidArgument", "The document is too large for the record store.")
+			case !errors.Is(err, store.ErrConflict):
+				return fmt.Errorf("writing CloudFront records: %w", err)
+			}
+		}
+		// Refused, or overtaken. The view may lag behind what another process has written.
+		now, err := s.generation(ctx)
 		if err != nil {
-			// The view may lag behind what another process has written; a refusal must not.
-			now, fault := s.generation(ctx)
-			if fault != nil {
-				return fmt.Errorf("reading CloudFront records: %w", fault)
-			}
-			if late := s.settle(ctx, now); late != nil {
-				return unavailable("Nothing was changed: the edge has not taken an earlier change yet (revision %d: %v). Ask again.", now, late)
-			}
-			if now > st.generation {
-				continue
-			}
-			return err
+			return fmt.Errorf("reading CloudFront records: %w", err)
 		}
-		txn.If = append(txn.If, store.Compare{Key: generationKey, Revision: st.generation})
-		txn.Put = append(txn.Put, store.Put{Key: generationKey, Value: generationValue})
-		rev, err := s.store.Transact(ctx, txn)
+		if late := s.settle(ctx, now); late != nil {
+			return unavailable("Nothing was changed: an earlier change has not come to the edge yet (revision %d: %v). Ask again.", now, late)
+		}
 		switch {
-		case err == nil:
-			if late := s.settle(ctx, rev); late != nil {
-				return unavailable("The change is stored, but the edge has not taken it yet and may still serve by the old documents (revision %d: %v).", rev, late)
-			}
-			return nil
-		case errors.Is(err, store.ErrUnknown):
-			return unavailable("The record store did not answer in time. The change may have been made or not: look before you ask again.")
-		case errors.Is(err, store.ErrTooLarge):
-			return refuse("InvalidArgument", "The document is too large for the record store.")
-		case !errors.Is(err, store.ErrConflict):
-			return fmt.Errorf("writing CloudFront records: %w", err)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return unavailable("Nothing was changed: other changes kept coming in between. Ask again.")
+		case now > st.generation: // decide again
+		case refusal != nil:
+			return refusal
+		default:
+			return errors.New("writing CloudFront records: a record was changed without the generation")
 		}
 	}
 }

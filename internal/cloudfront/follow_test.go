@@ -163,7 +163,7 @@ func TestAnEdgeThatDoesNotFollowIsSaidSo(t *testing.T) {
 	refused(t, err, "ServiceUnavailable", 503, "The change is stored, but the edge has not taken it yet")
 	// Asked again, "there is no such key" would be a lie about the edge.
 	_, err = b.DeletePublicKey(t.Context(), owner, DeletePublicKeyInput{Id: key.PublicKey.Id, IfMatch: key.ETag})
-	refused(t, err, "ServiceUnavailable", 503, "Nothing was changed: the edge has not taken an earlier change yet")
+	refused(t, err, "ServiceUnavailable", 503, "Nothing was changed: an earlier change has not come to the edge yet")
 	if _, ok := e.snapshot(t).PublicKeys[key.PublicKey.Id]; !ok {
 		t.Error("the edge took the deletion after all: the test shows nothing")
 	}
@@ -225,6 +225,37 @@ func TestTwoUpdatesOneWins(t *testing.T) {
 	if err != nil || out.DistributionConfig.Comment != fmt.Sprint("writer ", winner) {
 		t.Errorf("the winner was %d; stored is %q (%v)", winner, out.DistributionConfig.Comment, err)
 	}
+}
+
+// A refusal is founded on what the store holds, not on what this process has heard of it.
+func TestARefusalOnOldNewsIsReconsidered(t *testing.T) {
+	var other *Service
+	asked := 0
+	b := newBed(t, func(c *Config) {
+		c.Check = func(Snapshot, string) error {
+			if asked++; asked > 1 {
+				return nil
+			}
+			if _, err := other.CreateOriginAccessControl(t.Context(), owner, CreateOriginAccessControlInput{controlConfig("meanwhile")}); err != nil {
+				t.Error(err)
+			}
+			return errors.New("as things stood")
+		}
+	})
+	other = b.service(t)
+	b.distribute(t, config("ref"))
+	if asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+	// An engine that hears nothing any more refuses to judge.
+	key := b.key(t, "k")
+	deaf := b.service(t)
+	deaf.Close()
+	another := b.key(t, "another")
+	_, err := deaf.DeletePublicKey(t.Context(), owner, DeletePublicKeyInput{Id: another.PublicKey.Id, IfMatch: another.ETag})
+	refused(t, err, "ServiceUnavailable", 503, "Nothing was changed")
+	_, err = deaf.CreateKeyGroup(t.Context(), owner, CreateKeyGroupInput{document.KeyGroupConfig{Name: "g", Items: []string{key.PublicKey.Id}}})
+	refused(t, err, "ServiceUnavailable", 503, "Nothing was changed")
 }
 
 func TestOneNameIsGivenOnce(t *testing.T) {
