@@ -22,7 +22,7 @@ var (
 	errTagCount    = errors.New("more tags than an object may have")
 	errTagKey      = errors.New("a tag's key is not valid")
 	errTagValue    = errors.New("a tag's value is not valid")
-	errTagSystem   = errors.New("a tag's key begins with aws:")
+	errTagSystem   = errors.New("a tag's key has the prefix of system tags")
 )
 
 // parseTags reads x-amz-tagging: tags in the form of a URL's query.
