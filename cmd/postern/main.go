@@ -19,12 +19,13 @@ func main() {
 		os.Exit(cli.ExitFailed)
 	}
 	os.Exit(Run(context.Background(), cli.Env{
-		Args:   os.Args[1:],
-		Stdin:  os.Stdin,
-		Stdout: os.Stdout,
-		Stderr: os.Stderr,
-		Getenv: os.Getenv,
-		Now:    clock(os.Getenv),
-		Dir:    dir,
+		Program: os.Args[0],
+		Args:    os.Args[1:],
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Getenv:  os.Getenv,
+		Now:     clock(os.Getenv),
+		Dir:     dir,
 	}))
 }

@@ -57,7 +57,7 @@ func newRoot(env cli.Env) *cobra.Command {
 			return cli.Usage(fmt.Errorf("there is no command %q", args[0]), hint)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return cli.ApplyEnv(cmd, env.Getenv) },
-		Version:           version(),
+		Version:           versionText(),
 
 		SuggestionsMinimumDistance: 2,
 	}

@@ -84,7 +84,7 @@ func (o upOptions) config(env cli.Env) (up.Config, error) {
 		Data: env.Path(o.data), Role: up.Role(o.role), Region: o.region,
 		ListenPublic: o.listenPublic, ListenPublicTLS: o.listenPublicTLS, ListenControl: o.listenControl,
 		DefaultDistribution: o.defaultDistribution,
-		Version:             version(), Now: env.Now,
+		Version:             versionText(), Now: env.Now,
 	}
 	if o.readyFile != "" {
 		c.ReadyFile = env.Path(o.readyFile)
@@ -190,17 +190,17 @@ func printStarted(env cli.Env, o upOptions, s up.Started) {
 	if s.First {
 		data := ""
 		if o.data != defaultData {
-			data = fmt.Sprintf(" --data %q", s.Data)
+			data = fmt.Sprintf(" --data '%s'", s.Data)
 		}
 		fmt.Fprintf(&b, `
 Go on in another shell:
 
-  eval "$(postern env%s)"
+  eval "$(%[1]s env%[2]s)"
   aws s3 cp report.pdf "s3://$POSTERN_BUCKET/uploads/report.pdf"
-  postern sign "$POSTERN_URL/uploads/report.pdf" --expires-in 7d
+  %[1]s sign "$POSTERN_URL/uploads/report.pdf" --expires-in 7d
 
-Keep a copy of %s/root.key elsewhere: without it the folder cannot be read.
-`, data, s.Data)
+Keep a copy of %[3]s/root.key elsewhere: without it the folder cannot be read.
+`, env.Name(), data, s.Data)
 	}
 	fmt.Fprintln(&b, "\nStop with Ctrl-C.")
 	_, _ = fmt.Fprint(env.Stdout, b.String())

@@ -10,13 +10,13 @@ import (
 	"postern/internal/cli"
 )
 
-// buildVersion is set by -ldflags "-X main.buildVersion=v1.2.3" in a release; otherwise the module's
+// version is set by -ldflags "-X main.version=v1.2.3" in a release; otherwise the module's
 // version or the commit the build saw is shown.
-var buildVersion string
+var version string
 
-func version() string {
-	if buildVersion != "" {
-		return buildVersion
+func versionText() string {
+	if version != "" {
+		return version
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -51,9 +51,9 @@ func newVersion(env cli.Env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			platform := runtime.GOOS + "/" + runtime.GOARCH
 			if output == "json" {
-				return cli.PrintJSON(env.Stdout, map[string]string{"version": version(), "go": runtime.Version(), "platform": platform})
+				return cli.PrintJSON(env.Stdout, map[string]string{"version": versionText(), "go": runtime.Version(), "platform": platform})
 			}
-			_, err := fmt.Fprintf(env.Stdout, "postern %s (%s, %s)\n", version(), runtime.Version(), platform)
+			_, err := fmt.Fprintf(env.Stdout, "postern %s (%s, %s)\n", versionText(), runtime.Version(), platform)
 			return err
 		},
 	}

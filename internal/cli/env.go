@@ -12,6 +12,9 @@ import (
 
 // Env is everything a command takes from the world.
 type Env struct {
+	// Program is how the user called this program, for lines that are printed to be typed: postern, or
+	// ./postern. Empty is postern.
+	Program string
 	// Args are the arguments, without the program's name.
 	Args []string
 	// Stdin, Stdout and Stderr are the three streams. Results go to Stdout, everything else to Stderr.
@@ -23,6 +26,14 @@ type Env struct {
 	Now func() time.Time
 	// Dir is the absolute folder that relative file names are relative to.
 	Dir string
+}
+
+// Name is Program, or its default.
+func (e Env) Name() string {
+	if e.Program == "" {
+		return "postern"
+	}
+	return e.Program
 }
 
 // Path makes a file name given by the user absolute. A leading ~/ is the home folder, because a

@@ -3,6 +3,7 @@ package up
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"postern/internal/edge"
+	"postern/internal/framing"
 )
 
 // healthJSON is what GET /_postern/health answers: 200 while requests are served as they should be, 503
@@ -69,6 +71,7 @@ type metrics struct {
 	edgeRequests, apiRequests *prometheus.CounterVec
 	edgeBytes                 *prometheus.CounterVec
 	edgeSeconds               prometheus.Histogram
+	edgeUnreadable            *prometheus.CounterVec
 	apiSeconds                *prometheus.HistogramVec
 }
 
@@ -85,6 +88,9 @@ func newMetrics() *metrics {
 			Name: "postern_edge_request_seconds", Help: "Time from a viewer's request to the last byte of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
 		}),
+		edgeUnreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_edge_unreadable_total", Help: "Connections refused because their bytes were not one clear HTTP/1 request, by fault.",
+		}, []string{"fault"}),
 		apiRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "postern_api_requests_total", Help: "Requests to the AWS-compatible APIs.",
 		}, []string{"service", "operation", "status"}),
@@ -93,7 +99,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
 		}, []string{"service"}),
 	}
-	m.registry.MustRegister(m.edgeRequests, m.edgeBytes, m.edgeSeconds, m.apiRequests, m.apiSeconds,
+	m.registry.MustRegister(m.edgeRequests, m.edgeBytes, m.edgeSeconds, m.edgeUnreadable, m.apiRequests, m.apiSeconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -103,6 +109,11 @@ func (m *metrics) Served(o edge.Observation) {
 	m.edgeRequests.WithLabelValues(o.Distribution, strconv.Itoa(o.Status), o.Refusal).Inc()
 	m.edgeBytes.WithLabelValues(o.Distribution).Add(float64(o.Bytes))
 	m.edgeSeconds.Observe(o.Duration.Seconds())
+}
+
+// unreadable counts what the framing guard refuses, by its closed list of faults.
+func (m *metrics) unreadable(_ net.Addr, fault framing.Fault) {
+	m.edgeUnreadable.WithLabelValues(fault.String()).Inc()
 }
 
 // Request implements awsapi.Metrics.

@@ -19,6 +19,7 @@ import (
 	"postern/internal/demo"
 	"postern/internal/durable"
 	"postern/internal/edge"
+	"postern/internal/framing"
 	"postern/signed"
 )
 
@@ -27,6 +28,8 @@ const (
 	linkLife = 7 * 24 * time.Hour
 	// renewalCheck is how often the TLS certificate's age is looked at.
 	renewalCheck = 24 * time.Hour
+	// headTimeout is how long the head of a viewer's request may take; the server's own is the same.
+	headTimeout = 10 * time.Second
 	// stall is how long a client of the control listener may neither send nor take a byte.
 	stall = time.Minute
 )
@@ -128,9 +131,6 @@ func (n *node) serve(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
 	var servers []*http.Server
 	add := func(l net.Listener, h http.Handler) {
-		if l == nil {
-			return
-		}
 		server := edge.NewServer(requests, h, n.c.Logger)
 		servers = append(servers, server)
 		group.Go(func() error {
@@ -144,14 +144,22 @@ func (n *node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	add(n.sockets.control, control)
-	add(n.sockets.public, n.edge)
+	if n.sockets.control != nil {
+		add(n.sockets.control, control)
+	}
+	guard := framing.Config{HeadTimeout: headTimeout, Refused: n.metrics.unreadable}
+	if n.sockets.public != nil {
+		add(framing.NewListener(n.sockets.public, guard), n.edge)
+	}
 	if n.sockets.publicTLS != nil {
-		add(tls.NewListener(n.sockets.publicTLS, &tls.Config{
+		guarded, err := framing.NewTLSListener(n.sockets.publicTLS, &tls.Config{
 			GetCertificate: n.authority.GetCertificate,
 			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"http/1.1"},
-		}), n.edge)
+		}, guard)
+		if err != nil {
+			return fmt.Errorf("serving TLS: %w", err)
+		}
+		add(guarded, n.edge)
 		group.Go(func() error { return n.renew(failed) })
 	}
 	<-failed.Done()
