@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -140,6 +141,10 @@ func (s *search) shapes() (hit, bool) {
 		{`{"Statement":{"Resource":` + resource + `,"Condition":{"DateLessThan":{"AWS:EpochTime":` + expiry + `}}}}`, "Statement is an object instead of an array"},
 		{string(appendCanned(nil, s.url, s.epoch)), "the canned policy was signed, and a custom one is sent"},
 		{s.url, "the URL alone was signed, not a policy"},
+	}
+	if letters, ok := unescape(s.url); ok && utf8.ValidString(letters) {
+		p := Policy{Resource: letters, NotAfter: time.Unix(s.epoch, 0)}
+		shapes = append(shapes, struct{ text, note string }{string(p.text(appendQuotedASCII)), `letters beyond ASCII stand in it as \uXXXX, as the AWS CLI writes them; percent-encode the URL before signing`})
 	}
 	for _, shape := range shapes {
 		if shape.text != plain && s.test([]byte(shape.text)) {

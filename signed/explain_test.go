@@ -218,6 +218,13 @@ func TestExplainWildcard(t *testing.T) {
 	}
 }
 
+// TestExplainRawLetters: the AWS CLI signs raw letters as \uXXXX, and clients send them percent-encoded.
+func TestExplainRawLetters(t *testing.T) {
+	u := must(signerOf(rsaID, rsaKey()).SignURLAWSCLI("https://h/보고서 1.pdf", Policy{NotAfter: noon}))
+	r := Request{URL: strings.Replace(u, "/보고서 1.pdf", EncodePath("보고서 1.pdf"), 1), Time: before}
+	contains(t, explained(t, r, ExplainConfig{}).Sentence, `\uXXXX`, "percent-encode the URL before signing")
+}
+
 // TestExplainOtherText: the URL and the expiry are right, but the text that was signed is not the canned
 // policy's.
 func TestExplainOtherText(t *testing.T) {
