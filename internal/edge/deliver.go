@@ -78,6 +78,7 @@ func (x *exchange) page(status int) bool {
 		Method:  method,
 		Header:  http.Header{},
 		Viewer:  x.viewer,
+		Peer:    peer(x.r),
 		ID:      x.id,
 		Via:     x.edge.via,
 		Forward: x.dist.behaviours[p.behaviour].forward,

@@ -263,6 +263,7 @@ func (x *exchange) request() *origin.Request {
 		Method:  x.r.Method,
 		Header:  x.r.Header,
 		Viewer:  x.viewer,
+		Peer:    peer(x.r),
 		ID:      x.id,
 		Via:     x.edge.via,
 		Forward: b.forward,

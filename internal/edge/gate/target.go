@@ -57,9 +57,6 @@ type Target struct {
 // Errors are *TargetError.
 func ParseTarget(r *http.Request, scheme string) (Target, error) {
 	uri := r.RequestURI
-	if len(uri) > MaxURL {
-		return Target{}, &TargetError{Status: http.StatusRequestURITooLong, Reason: "the URL is longer than 8,192 bytes"}
-	}
 	host, hostname, reason := canonicalHost(r.Host, scheme)
 	if reason != "" {
 		return Target{}, badTarget(reason)

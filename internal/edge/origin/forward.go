@@ -170,7 +170,7 @@ func (f Forward) request(r *Request, custom []Header) http.Header {
 	if v := r.Header["User-Agent"]; len(v) > 0 && f.Headers.hasFold("User-Agent") {
 		out["User-Agent"] = v[:1]
 	}
-	if xff := forwardedFor(r.Header["X-Forwarded-For"], r.Viewer); xff != "" {
+	if xff := forwardedFor(r.Header["X-Forwarded-For"], r.Peer); xff != "" {
 		out["X-Forwarded-For"] = []string{xff}
 	}
 	via := r.Header["Via"]
@@ -292,16 +292,16 @@ func stripURL(s string) string {
 	return out
 }
 
-// forwardedFor appends the viewer's address to what the viewer says of the way here.
-func forwardedFor(values []string, viewer netip.Addr) string {
+// forwardedFor appends the peer's address to what it says of the way to it.
+func forwardedFor(values []string, peer netip.Addr) string {
 	line := strings.Join(values, ", ")
-	if !viewer.IsValid() {
+	if !peer.IsValid() {
 		return line
 	}
 	if line == "" {
-		return viewer.String()
+		return peer.String()
 	}
-	return line + ", " + viewer.String()
+	return line + ", " + peer.String()
 }
 
 // response removes from an origin's answer what a viewer must not or need not see.

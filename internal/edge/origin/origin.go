@@ -28,8 +28,9 @@ type Request struct {
 	// Body is nil when there is none. ContentLength is its length, -1 when unknown.
 	Body          io.ReadCloser
 	ContentLength int64
-	// Viewer is the viewer's address; the zero Addr when it is unknown.
-	Viewer netip.Addr
+	// Viewer is the viewer's address, Peer that of the other end of the connection: a proxy's, maybe. The
+	// zero Addr when unknown.
+	Viewer, Peer netip.Addr
 	// ID names the request to the origin (X-Amz-Cf-Id); Via is this edge's own entry in the Via header.
 	ID, Via string
 	// Forward says what of the request an origin may see. The zero Forward is the least.

@@ -246,7 +246,7 @@ func TestRequestHeaders(t *testing.T) {
 			"Referer: https://viewer.example/p?q=1#f", "X-Custom: c", "User-Agent: curl/8")},
 	} {
 		r := get()
-		r.Header, r.Forward, r.Viewer = viewer, c.forward, netip.MustParseAddr("192.0.2.9")
+		r.Header, r.Forward, r.Peer, r.Viewer = viewer, c.forward, netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("198.51.100.1")
 		resp, err := o.Fetch(context.Background(), admitted(t, "http", "/a"), r)
 		if err != nil {
 			t.Fatal(err)
