@@ -70,9 +70,8 @@ func parseKeyFile(text []byte) (*RootKey, error) {
 	if len(lines) != 5 || lines[4] != "" {
 		return nil, damaged
 	}
-	id, ok := strings.CutPrefix(lines[2], "id ")
-	encoded, ok2 := strings.CutPrefix(lines[3], "key ")
-	if !ok || !ok2 {
+	encoded, ok := strings.CutPrefix(lines[3], "key ")
+	if !ok {
 		return nil, damaged
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
@@ -80,8 +79,8 @@ func parseKeyFile(text []byte) (*RootKey, error) {
 		return nil, damaged
 	}
 	k := newRootKey(NewSecret(key))
-	// The decoder skips carriage returns; one file has one text.
-	if k.ID() != id || !bytes.Equal(encodeKeyFile(k), text) {
+	// The id must be the key's; and the decoder skips carriage returns, but one file has one text.
+	if !bytes.Equal(encodeKeyFile(k), text) {
 		return nil, damaged
 	}
 	return k, nil
