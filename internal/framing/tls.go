@@ -64,7 +64,7 @@ func (l *tlsListener) run() {
 		}
 		l.running.Go(func() {
 			if conn, err := l.handshake(inner); err == nil && !l.hand(accepted{conn: conn}) {
-				conn.Close()
+				inner.Close() // without TLS's farewell, for which nobody may be reading
 			}
 		})
 	}
