@@ -72,6 +72,9 @@ have been made for, so that a link whose path was changed altogether is still re
 			if err := keys.reliable(e.Code); err != nil {
 				return err
 			}
+			if hint := keys.grouplessHint(); hint != "" {
+				e.Hint = hint
+			}
 			return printExplanation(env, o.output, e)
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"postern/internal/awsclient"
 	"postern/internal/cli"
+	"postern/internal/cloudfront/document"
 	"postern/signed"
 )
 
@@ -142,6 +144,8 @@ type keyFinder struct {
 
 	found map[string]*signed.Key // what was answered, nil for "not known"
 	err   error                  // why the API could not be asked
+	// groupless are keys that the API knows and that no key group holds, so that no gate trusts them.
+	groupless []string
 }
 
 const apiPatience = 3 * time.Second
@@ -210,6 +214,10 @@ func (k *keyFinder) ask(id string) *signed.Key {
 	if err == nil {
 		var key *signed.Key
 		if key, err = readKey(answer.PublicKeyConfig.EncodedKey); err == nil {
+			if k.inNoGroup(ctx, id) {
+				k.groupless = append(k.groupless, id)
+				return nil
+			}
 			return key
 		}
 	}
@@ -218,6 +226,23 @@ func (k *keyFinder) ask(id string) *signed.Key {
 	}
 	k.err = err
 	return k.local[id]
+}
+
+// inNoGroup says that the key groups are known and none holds the key. Whether the group is one of the
+// behaviour's is the gate's to know; not being allowed to list groups is no verdict.
+func (k *keyFinder) inNoGroup(ctx context.Context, id string) bool {
+	groups, err := k.api.KeyGroups(ctx)
+	return err == nil && !slices.ContainsFunc(groups, func(g document.KeyGroup) bool {
+		return slices.Contains(g.KeyGroupConfig.Items, id)
+	})
+}
+
+// grouplessHint is what to do about a key that nobody trusts; "" if that is not the matter.
+func (k *keyFinder) grouplessHint() string {
+	if len(k.groupless) == 0 {
+		return ""
+	}
+	return "the key " + k.groupless[0] + " is registered but in no key group; put it into one that the behaviour trusts"
 }
 
 func readKey(pem string) (*signed.Key, error) {

@@ -73,6 +73,9 @@ opens, 1 if it does not. Use explain to learn why not.
 			if cutAtAmpersand(r) {
 				env.Warn("%s", quoteHint)
 			}
+			if hint := keys.grouplessHint(); hint != "" {
+				env.Warn("%s", hint)
+			}
 			return cli.ErrRefused
 		},
 	}
