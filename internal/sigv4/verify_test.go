@@ -427,3 +427,15 @@ func TestUnsignedRequest(t *testing.T) {
 		t.Error("an unsigned request verifies")
 	}
 }
+
+// S3 takes a presigned request's parameters in any letter case, as long as they were signed so.
+func TestPresignInAnyCase(t *testing.T) {
+	query := "X-AMZ-CREDENTIAL=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signedheaders=host&x-amz-algorithm=AWS4-HMAC-SHA256&x-amz-date=" + stamp + "&x-amz-expires=60"
+	key := mac(mac(mac(mac(append([]byte("AWS4"), docsKey.Secret...), "20130524"), "us-east-1"), "s3"), "aws4_request")
+	signature := mac(key, "AWS4-HMAC-SHA256\n"+stamp+"\n20130524/us-east-1/s3/aws4_request\n"+
+		hashOf([]byte("GET\n/bucket\n"+query+"\nhost:s3.example.com\n\nhost\nUNSIGNED-PAYLOAD")))
+	r := received(t, "http://s3.example.com/bucket?"+query+"&x-amz-SIGNATURE="+hex.EncodeToString(signature))
+	if err := verify(r, docsKey, docsTime); err != nil {
+		t.Error(err)
+	}
+}
