@@ -142,7 +142,7 @@ func (s *search) shapes() (hit, bool) {
 		{string(appendCanned(nil, s.url, s.epoch)), "the canned policy was signed, and a custom one is sent"},
 		{s.url, "the URL alone was signed, not a policy"},
 	}
-	if letters, ok := unescape(s.url); ok && utf8.ValidString(letters) {
+	if letters, ok := unescape(s.url); ok && utf8.ValidString(letters) && strings.IndexFunc(letters, func(c rune) bool { return c > unicode.MaxASCII }) >= 0 {
 		p := Policy{Resource: letters, NotAfter: time.Unix(s.epoch, 0)}
 		shapes = append(shapes, struct{ text, note string }{string(p.text(appendQuotedASCII)), `letters beyond ASCII stand in it as \uXXXX, as the AWS CLI writes them; percent-encode the URL before signing`})
 	}
