@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -411,6 +413,31 @@ func TestUnreadBody(t *testing.T) {
 		if resp, text := b.send(t, "PUT", "/bucket/key", body, nil); body != "" && resp.StatusCode != 500 {
 			t.Errorf("%q: %d %s", body, resp.StatusCode, text)
 		}
+	}
+}
+
+type closer struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closer) Close() error { c.closed = true; return nil }
+
+// What an engine hands out beside an error is closed, not answered.
+func TestOutputBesideError(t *testing.T) {
+	b := newBench(t)
+	body := &closer{Reader: strings.NewReader("secret")}
+	get := func(context.Context, policy.Caller, keyInput) (objectOutput, error) {
+		return objectOutput{Body: body, Length: 6}, fmt.Errorf("the audit line could not be written")
+	}
+	s := awsapi.Service{Name: "s3", Protocol: awsapi.RESTXML, Operations: []awsapi.Operation{awsapi.Op("GetObject", awsapi.Route{Method: "GET", Path: "/{Bucket}/{Key+}"}, get)}}
+	h, err := awsapi.New(awsapi.Config{Services: []awsapi.Service{s}, Credentials: b, Region: "us-east-1", Account: account, Now: time.Now, Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.server.Config.Handler = h
+	if resp, text := b.send(t, "GET", "/bucket/key", "", nil); resp.StatusCode != 500 || strings.Contains(text, "secret") || !body.closed {
+		t.Errorf("%d %s, closed=%t", resp.StatusCode, text, body.closed)
 	}
 }
 

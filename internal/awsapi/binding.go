@@ -165,6 +165,16 @@ func (b *binding) ownChecksums() bool {
 	})
 }
 
+// closeBody closes the body in an output that is not going to be answered.
+func (b *binding) closeBody(out any) {
+	if b.body == nil {
+		return
+	}
+	if body, ok := reflect.ValueOf(out).Elem().FieldByIndex(b.body).Interface().(io.ReadCloser); ok {
+		_ = body.Close() // nothing is lost: it was only read
+	}
+}
+
 func (b *binding) accepts() []string {
 	var names []string
 	for _, f := range b.query {

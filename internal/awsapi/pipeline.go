@@ -297,6 +297,9 @@ func (x *exchange) bufferBody() ([]byte, error) {
 }
 
 func (x *exchange) decode() (err error) {
+	if err := x.op.undeclared(x); err != nil {
+		return err
+	}
 	if x.body, err = x.payload.Open(x.r, !x.op.in.ownChecksums()); err != nil {
 		return err
 	}
@@ -331,16 +334,19 @@ func (x *exchange) checksums() *Checksums {
 
 func (x *exchange) call() (err error) {
 	x.out, err = x.op.call(x.r.Context(), x.caller, x.in)
-	if err == nil && x.op.in.body != nil {
+	if err != nil { // an engine may have opened what it then may not answer (its audit line failed)
+		x.op.out.closeBody(x.out)
+		return err
+	}
+	if x.op.in.body != nil {
 		// An engine that answers yes has read to io.EOF: only then is the body what was signed.
 		if _, err := x.body.Read(make([]byte, 1)); err != io.EOF {
-			return fmt.Errorf("operation %s succeeded without reading its body to the end (%w)", x.op.name, errUnread)
+			x.op.out.closeBody(x.out)
+			return fmt.Errorf("operation %s succeeded without reading its body to the end", x.op.name)
 		}
 	}
-	return err
+	return nil
 }
-
-var errUnread = errors.New("an error in the engine")
 
 func (x *exchange) encode() error { return x.service.codec.encode(x, x.out) }
 

@@ -125,9 +125,7 @@ func (r *route) present(x *exchange) bool {
 	return true
 }
 
-// find picks the operation of a request: by path, then method, then what must be present, and holds that
-// the request carries nothing the operation does not know. With an error the operation may be known too,
-// for the log.
+// find picks the operation of a request: by path, then method, then what must be present.
 func (s *service) find(x *exchange) (*Operation, map[string]string, error) {
 	var methods []string
 	var best *route
@@ -156,9 +154,6 @@ func (s *service) find(x *exchange) (*Operation, map[string]string, error) {
 			Headers: http.Header{"Allow": {strings.Join(slices.Compact(methods), ", ")}}}
 	default:
 		return nil, nil, notImplemented("There is no such operation here: %s on this path needs a query parameter or header that this request has not.", x.r.Method)
-	}
-	if err := best.op.undeclared(x); err != nil {
-		return best.op, nil, err
 	}
 	for name, raw := range bestLabels {
 		value, err := sigv4.UnescapePath(raw)
