@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -452,6 +453,11 @@ func TestQuotas(t *testing.T) {
 	}
 	_, err = b.CreateKeyGroup(t.Context(), owner, CreateKeyGroupInput{document.KeyGroupConfig{Name: "more", Items: []string{first}}})
 	refused(t, err, "TooManyKeyGroups", 400, "10")
+	for i := range maxControls {
+		b.control(t, fmt.Sprint(i))
+	}
+	_, err = b.CreateOriginAccessControl(t.Context(), owner, CreateOriginAccessControlInput{controlConfig("more")})
+	refused(t, err, "TooManyOriginAccessControls", 400, "100")
 }
 
 // post sends a signed request as no client would.

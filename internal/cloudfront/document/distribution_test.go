@@ -52,6 +52,22 @@ func TestCompleteKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestCompleteLeavesTheOriginalAlone(t *testing.T) {
+	build := func() DistributionConfig {
+		return DistributionConfig{
+			Origins: Origins{Items: []Origin{bucketOrigin(), webOrigin()}},
+			CacheBehaviors: CacheBehaviors{Items: []CacheBehavior{
+				{"/a", DefaultCacheBehavior{ForwardedValues: &ForwardedValues{}}}, {"/b", DefaultCacheBehavior{}},
+			}},
+		}
+	}
+	c := build()
+	c.Complete()
+	if !reflect.DeepEqual(c, build()) {
+		t.Errorf("completing changed %+v", c)
+	}
+}
+
 func ttl(n int64) *int64 { return &n }
 
 func TestDistributionConfigValidate(t *testing.T) {
