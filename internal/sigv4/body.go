@@ -100,7 +100,7 @@ func (p *Payload) Open(r *http.Request, checksums bool) (*Body, error) {
 		if b.declared, err = decodedLength(r); err != nil {
 			return nil, err
 		}
-		b.chunks = &chunkReader{r: bufio.NewReaderSize(b.src, 4<<10), left: b.declared, trailers: trailers}
+		b.chunks = &chunkReader{r: bufio.NewReaderSize(b.src, 4<<10), trailers: trailers}
 		if p.mode != StreamingUnsignedTrailer {
 			b.chunks.signer = &chunkSigner{Payload: p, previous: p.seed, chunk: sha256.New()}
 		}
@@ -229,12 +229,11 @@ func bodyError(err error) error {
 	return incomplete(err)
 }
 
-// chunkReader takes the aws-chunked framing off
+// chunkReader takes the aws-chunked framing off; Body holds the decoded length
 // (docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html, sigv4-streaming-trailers.html).
 type chunkReader struct {
 	r        *bufio.Reader
 	signer   *chunkSigner // nil: chunks are not signed
-	left     int64        // of x-amz-decoded-content-length
 	trailers []string     // announced: none, or one checksum
 	value    string       // of the trailer
 
@@ -302,10 +301,6 @@ func (c *chunkReader) begin() error {
 			Fields:  map[string]string{"Chunk": strconv.Itoa(c.number), "BadChunkSize": strconv.FormatInt(c.small, 10)}}
 	}
 	c.number++
-	if int64(size) > c.left {
-		return incomplete(nil)
-	}
-	c.left -= int64(size)
 	c.inChunk = int64(size)
 	if size < minChunk {
 		c.small = int64(size)
@@ -319,9 +314,6 @@ func (c *chunkReader) begin() error {
 // end reads what follows the last chunk's header: its signature's check, the trailer, the final CRLF and
 // nothing more.
 func (c *chunkReader) end() error {
-	if c.left != 0 {
-		return incomplete(nil)
-	}
 	if c.signer != nil {
 		if err := c.signer.check("AWS4-HMAC-SHA256-PAYLOAD"); err != nil {
 			return err

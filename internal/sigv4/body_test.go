@@ -344,6 +344,21 @@ func TestBodyBreaks(t *testing.T) {
 	}
 }
 
+// The declared length holds, also where no net/http has held it.
+func TestDeclaredLength(t *testing.T) {
+	for declared, ok := range map[int64]bool{4: false, 5: true, 6: false, -1: true} {
+		for _, mode := range []string{"", sigv4.UnsignedPayload} {
+			r := upload{mode: mode, content: []byte("hello")}.build(t)
+			r.ContentLength = declared
+			if _, _, err := read(r); ok && err != nil {
+				t.Errorf("%d: %v", declared, err)
+			} else if !ok {
+				wantError(t, fmt.Sprint(declared), err, 400, "IncompleteBody", "")
+			}
+		}
+	}
+}
+
 // Checksums of the object, not of the body, are left to the operation.
 func TestChecksumsOfTheObject(t *testing.T) {
 	r := upload{content: []byte("<x/>"), header: map[string]string{"X-Amz-Checksum-Crc32": "AAAAAA==", "X-Amz-Sdk-Checksum-Algorithm": "SHA1"}}.build(t)
