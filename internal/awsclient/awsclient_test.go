@@ -117,7 +117,6 @@ func TestKeysAndGroups(t *testing.T) {
 	url, _ := serve(t)
 	// The region of the environment is not CloudFront's business.
 	c, ctx := client(t, map[string]string{"AWS_ENDPOINT_URL": url + "/", "AWS_REGION": "ap-northeast-2"}), context.Background()
-	var ids []string
 	for i := range 3 {
 		config := document.PublicKeyConfig{CallerReference: fmt.Sprint("ref ", i), Name: fmt.Sprint("key-", i), EncodedKey: publicKey(t)}
 		created, err := c.CreatePublicKey(ctx, config)
@@ -128,7 +127,6 @@ func TestKeysAndGroups(t *testing.T) {
 		if err != nil || got.PublicKeyConfig != config {
 			t.Fatalf("%+v, %v, want %+v", got, err, config)
 		}
-		ids = append(ids, created.Id)
 		if _, err := c.CreatePublicKey(ctx, config); !IsCode(err, "PublicKeyAlreadyExists") {
 			t.Errorf("a second key under one name: %v", err)
 		}
