@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +25,7 @@ import (
 
 	"postern/internal/cloudfront/document"
 	"postern/internal/edge/origin"
+	"postern/internal/framing"
 	"postern/internal/policy"
 	"postern/signed"
 )
@@ -584,6 +587,46 @@ func TestSwapUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// As the program serves it: behind the guard that refuses what net/http tolerates.
+func TestBehindFraming(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(context.Background(), w.edge, nil)
+	go s.Serve(framing.NewListener(l, framing.Config{HeadTimeout: s.ReadHeaderTimeout}))
+	t.Cleanup(func() { s.Close() })
+	name := filepath.Join(t.TempDir(), "blob")
+	text := strings.Repeat("0123456789abcdef", 3*fileChunk/16)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, l.Addr().String())
+	for range 2 {
+		want(t, "signed", c.do("GET", w.sign("/report.pdf")), 200, "the report")
+		want(t, "refused", c.do("GET", "/report.pdf"), 403, xmlOf(signed.MissingKey))
+		w.web.on(func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(rw, "%s %s", r.Method, body)
+		})
+		want(t, "upload", c.send("POST", "POST /web/a HTTP/1.1\r\nHost: "+host+"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), 200, "POST hello")
+		w.buckets.on(func(string) *origin.Object {
+			f, err := os.Open(name)
+			if err != nil {
+				t.Error(err)
+			}
+			return &origin.Object{Status: 200, Header: http.Header{"Content-Length": {strconv.Itoa(len(text))}}, Body: f}
+		})
+		want(t, "file", c.do("GET", w.sign("/blob")), 200, text)
+		w.buckets.on(nil)
+	}
+	r := c.send("GET", "GET /public/logo HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	if r.StatusCode != 400 || !c.closed() {
+		t.Errorf("two framings at once: %d", r.StatusCode)
+	}
 }
 
 func TestSwapAndWait(t *testing.T) {

@@ -18,13 +18,8 @@ import (
 	"postern/signed"
 )
 
-// Verdicts is how many outcomes of public-key operations a gate remembers. Only true signatures count
-// against it; a few failures are remembered apart, so that a flood of bad signatures cannot push the
-// good ones out.
-const (
-	Verdicts    = 1 << 15
-	badVerdicts = 1 << 10
-)
+// Verdicts is how many outcomes of public-key operations a gate remembers: about 3 MiB when full.
+const Verdicts = 1 << 15
 
 // Rule says who may pass on one behaviour. The zero Rule lets nobody pass. A Rule is immutable.
 type Rule struct {
@@ -46,7 +41,7 @@ func (r *Rule) IsPublic() bool { return r.public }
 
 func (r *Rule) key(id string) (*signed.Key, bool) {
 	k, ok := r.keys[id]
-	return k, ok && k != nil
+	return k, ok
 }
 
 // Config is what a gate needs.
@@ -64,10 +59,10 @@ type Config struct {
 // Gate verifies. It is safe for concurrent use and outlives changes of configuration: rules come with
 // each request.
 type Gate struct {
-	revoked   func(signed.GrantID) bool
-	now       func() time.Time
-	turns     chan struct{}
-	good, bad signed.VerdictCache
+	revoked  func(signed.GrantID) bool
+	now      func() time.Time
+	turns    chan struct{}
+	verdicts signed.VerdictCache
 }
 
 // New makes a gate.
@@ -82,11 +77,10 @@ func New(c Config) (*Gate, error) {
 		c.Now = time.Now
 	}
 	return &Gate{
-		revoked: c.Revoked,
-		now:     c.Now,
-		turns:   make(chan struct{}, c.Concurrency),
-		good:    signed.NewVerdictCache(Verdicts),
-		bad:     signed.NewVerdictCache(badVerdicts),
+		revoked:  c.Revoked,
+		now:      c.Now,
+		turns:    make(chan struct{}, c.Concurrency),
+		verdicts: signed.NewVerdictCache(Verdicts),
 	}, nil
 }
 
@@ -132,17 +126,10 @@ type turn struct {
 	err  error
 }
 
-func (t *turn) lookup(k [32]byte) (ok, hit bool) {
-	if ok, hit = t.gate.good.Get(k); hit {
-		return ok, true
-	}
-	return t.gate.bad.Get(k)
-}
-
 // Get implements signed.VerdictCache. When the wait is cut short it answers "not genuine", and Admit
 // reports why.
 func (t *turn) Get(k [32]byte) (ok, hit bool) {
-	if ok, hit = t.lookup(k); hit || t.held {
+	if ok, hit = t.gate.verdicts.Get(k); hit || t.held {
 		return ok, hit
 	}
 	select {
@@ -153,7 +140,7 @@ func (t *turn) Get(k [32]byte) (ok, hit bool) {
 	}
 	t.held = true
 	// Whoever held the turn before may have answered the same question: a film's segments arrive together.
-	if ok, hit = t.lookup(k); hit {
+	if ok, hit = t.gate.verdicts.Get(k); hit {
 		t.end()
 	}
 	return ok, hit
@@ -161,11 +148,7 @@ func (t *turn) Get(k [32]byte) (ok, hit bool) {
 
 // Put implements signed.VerdictCache.
 func (t *turn) Put(k [32]byte, ok bool) {
-	if ok {
-		t.gate.good.Put(k, ok)
-	} else {
-		t.gate.bad.Put(k, ok)
-	}
+	t.gate.verdicts.Put(k, ok)
 	t.end()
 }
 

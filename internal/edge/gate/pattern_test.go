@@ -166,6 +166,8 @@ func TestSelect(t *testing.T) {
 		{openInside, "//public/a", ambiguous},
 		{openInside, "/public/a%2f..%2f..%2freport.pdf", ambiguous},
 		{openInside, "/public/%23/../../x", ambiguous},
+		{images, "/a%3f.jpg", ambiguous}, // an origin that decodes before it cuts off the query
+		{images, "/a%23.jpg", ambiguous},
 		{openInside, "/uploads/%2500", ambiguous}, // a NUL in the second reading
 
 		{nil, "/a/../b", 0},
