@@ -5,9 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -229,24 +227,6 @@ func TestTurnsConcurrent(t *testing.T) {
 	wg.Wait()
 	if len(g.turns) != 0 {
 		t.Errorf("%d turns were not given back", len(g.turns))
-	}
-}
-
-// A flood of bad signatures must not push the good verdicts out.
-func TestFloodOfBadSignatures(t *testing.T) {
-	g := newGate(t, Config{})
-	good := turn{ctx: context.Background(), gate: g}
-	good.Get([32]byte{1})
-	good.Put([32]byte{1}, true)
-	for i := range 4 * Verdicts {
-		k := sha256.Sum256(fmt.Append(nil, i)) // as spread as real ones
-		bad := turn{ctx: context.Background(), gate: g}
-		bad.Get(k)
-		bad.Put(k, false)
-	}
-	again := turn{ctx: context.Background(), gate: g}
-	if ok, hit := again.Get([32]byte{1}); !ok || !hit {
-		t.Error("the good verdict is gone")
 	}
 }
 
