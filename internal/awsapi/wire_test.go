@@ -131,6 +131,19 @@ func TestBodyEndsEarly(t *testing.T) {
 	}
 }
 
+// A document that is said to be too long is refused without waiting for it, whoever sends it.
+func TestLongDocument(t *testing.T) {
+	b := newBench(t)
+	_, r := b.socket(t, "POST /bucket?delete HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n<")
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(text), "MaxMessageLengthExceeded") {
+		t.Errorf("%s %s", resp.Status, text)
+	}
+}
+
 // boto over TLS sends aws-chunked inside HTTP's own chunks.
 func TestChunkedInChunked(t *testing.T) {
 	b := newBench(t)
