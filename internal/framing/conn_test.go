@@ -201,57 +201,63 @@ func (m *memory) dial() net.Conn {
 }
 
 // A bad request behind one that is being answered: the good one is not cancelled, and is answered
-// whole, and first.
+// whole, and first. Also if what is bad is the second one's body.
 func TestRefusalWaitsForAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		release := make(chan struct{})
-		var cancelled error
-		go func() {
-			s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
-				io.WriteString(w, strings.Repeat("a", 5000))
-				w.(http.Flusher).Flush()
-				<-release
-				cancelled = r.Context().Err()
-				io.WriteString(w, "end")
-			})}
-			s.Serve(NewListener(m, Config{}))
-		}()
-		c := m.dial()
-		go io.WriteString(c, post("Content-Length: 5\r\n", "hello")+"GET / HTTP/1.1\nHost: a\r\n\r\n")
-		in := bufio.NewReader(c)
-		r, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := make([]byte, 5000)
-		if _, err := io.ReadFull(r.Body, first); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait() // the server's background read has seen what there is to see
-		close(release)
-		rest, err := io.ReadAll(r.Body)
-		if err != nil || string(rest) != "end" {
-			t.Fatalf("%q %v", rest, err)
-		}
-		if cancelled != nil {
-			t.Error("the good request was cancelled")
-		}
-		r, err = http.ReadResponse(in, nil)
-		if err != nil || r.StatusCode != 400 {
-			t.Fatalf("%v %v", r, err)
-		}
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := in.ReadByte(); err != io.EOF {
-			t.Errorf("behind the refusal: %v", err)
-		}
-		c.Close()
-		m.Close()
-		synctest.Wait()
-	})
+	for _, second := range []string{"GET / HTTP/1.1\nHost: a\r\n\r\n", chunked("wrong\r\n")} {
+		synctest.Test(t, func(t *testing.T) { refusalWaits(t, second) })
+	}
+}
+
+func refusalWaits(t *testing.T, second string) {
+	m := newMemory()
+	release := make(chan struct{})
+	var cancelled error
+	go func() {
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+			io.WriteString(w, strings.Repeat("a", 5000))
+			w.(http.Flusher).Flush()
+			<-release
+			cancelled = r.Context().Err()
+			io.WriteString(w, "end")
+		})}
+		s.Serve(NewListener(m, Config{}))
+	}()
+	c := m.dial()
+	go io.WriteString(c, post("Content-Length: 5\r\n", "hello")+second)
+	in := bufio.NewReader(c)
+	r, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, 5000)
+	if _, err := io.ReadFull(r.Body, first); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait() // the server's background read has seen what there is to see
+	close(release)
+	rest, err := io.ReadAll(r.Body)
+	if err != nil || string(rest) != "end" {
+		t.Fatalf("%q %v", rest, err)
+	}
+	if cancelled != nil {
+		t.Error("the good request was cancelled")
+	}
+	r, err = http.ReadResponse(in, nil)
+	if err != nil || r.StatusCode != 400 {
+		t.Fatalf("%v %v", r, err)
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		t.Errorf("behind the refusal: %v", err)
+	}
+	c.Close()
+	m.Close()
+	synctest.Wait()
 }
 
 // A client that is gone is still noticed while its request is being answered.
@@ -276,6 +282,10 @@ func TestGoneClientIsNoticed(t *testing.T) {
 // A body whose framing breaks: the handler learns it, and the client gets the refusal if the answer
 // has not begun, else the answer as far as it goes.
 func TestRefusalInBody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "answer")
+	if err := os.WriteFile(file, make([]byte, 100<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, begun := range []bool{false, true} {
 		seen := make(chan error, 1)
 		addr := start(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
@@ -286,8 +296,17 @@ func TestRefusalInBody(t *testing.T) {
 			}
 			_, err := io.Copy(io.Discard, r.Body)
 			seen <- err
-			if !begun {
+			if !begun { // an answer of its own, by sendfile
+				w.Header().Set("Content-Length", fmt.Sprint(100<<10))
 				w.WriteHeader(http.StatusTeapot)
+				f, err := os.Open(file)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer f.Close()
+				io.Copy(w, f)
+				return
 			}
 			io.WriteString(w, "late")
 		})
@@ -349,6 +368,9 @@ func TestHeadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		s := &http.Server{ReadHeaderTimeout: 20 * time.Second, IdleTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				t.Error(err)
+			}
 			if r.URL.Path == "/slow" {
 				select {
 				case <-time.After(time.Minute):
@@ -417,6 +439,15 @@ func TestHeadTimeout(t *testing.T) {
 		answered(in)
 		c.Close()
 
+		s.Close()
+		m = newMemory() // the server's timeout is shorter
+		s = &http.Server{ReadHeaderTimeout: 5 * time.Second}
+		go s.Serve(NewListener(m, Config{HeadTimeout: 10 * time.Second}))
+		c = m.dial()
+		in = bufio.NewReader(c)
+		io.WriteString(c, get[:10])
+		synctest.Wait()
+		ended(c, in, 5*time.Second)
 		s.Close()
 		synctest.Wait()
 	})

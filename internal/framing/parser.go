@@ -238,7 +238,7 @@ func (p *parser) requestLine(line []byte) {
 		return
 	}
 	for _, c := range target {
-		if c <= ' ' || c == 0x7F {
+		if c < ' ' || c == 0x7F {
 			p.refuse(FaultRequestLine)
 			return
 		}

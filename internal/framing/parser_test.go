@@ -160,6 +160,7 @@ var bad = []struct {
 	{"long trailer", chunked("0\r\nX: " + strings.Repeat("a", maxTrailer-6) + "\r\n\r\n"), FaultTrailer, 0},
 	{"endless trailer", chunked("0\r\n" + strings.Repeat("X: y\r\n", maxTrailer/6+1)), FaultTrailer, 0},
 	{"second request", get + "GET / HTTP/1.1\nHost: a\r\n\r\n", FaultBareLF, 1},
+	{"second request's chunk", get + chunked("5\r\nhello\r\nwrong\r\n"), FaultChunkSize, 1},
 	{"after a body", post("Content-Length: 5\r\n", "hello") + "x", 0, 1},
 	{"smuggled behind a length", post("Content-Length: 4\r\n", "5\r\n\r\n\r\n"), FaultRequestLine, 1},
 }
