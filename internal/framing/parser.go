@@ -232,19 +232,11 @@ func (p *parser) lines(b []byte, limit int) (n int, ok bool) {
 // this one is not.
 func (p *parser) requestLine(line []byte) {
 	method, rest, ok := bytes.Cut(line, space)
-	target, version, ok2 := bytes.Cut(rest, space)
-	if !ok || !ok2 || len(method) > maxMethod || !allToken(method) || len(target) == 0 {
-		p.refuse(FaultRequestLine)
-		return
-	}
-	for _, c := range target {
-		if c < ' ' || c == 0x7F {
-			p.refuse(FaultRequestLine)
-			return
-		}
-	}
+	uri, version, ok2 := bytes.Cut(rest, space)
 	switch {
-	case len(target) > MaxTarget:
+	case !ok || !ok2 || len(method) == 0 || len(method) > maxMethod || !all(method, token) || len(uri) == 0 || !all(uri, target):
+		p.refuse(FaultRequestLine)
+	case len(uri) > MaxTarget:
 		p.refuse(FaultTargetTooLong)
 	case len(version) != len("HTTP/1.1") || string(version[:7]) != "HTTP/1." || version[7] != '1' && version[7] != '0':
 		p.refuse(FaultVersion)
@@ -261,19 +253,17 @@ func (p *parser) field(line []byte) {
 		p.refuse(FaultFolded)
 		return
 	}
-	name, value, ok := bytes.Cut(line, colon)
-	if !ok || len(name) == 0 || !allToken(name) {
+	name, rest, ok := bytes.Cut(line, colon)
+	if !ok || len(name) == 0 || !all(name, token) {
 		p.refuse(FaultFieldName)
 		return
 	}
-	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7F {
-			p.refuse(FaultControl)
-			if c == '\r' {
-				p.fault = FaultBareCR
-			}
-			return
+	if !all(rest, value) {
+		p.refuse(FaultControl)
+		if bytes.IndexByte(rest, '\r') >= 0 {
+			p.fault = FaultBareCR
 		}
+		return
 	}
 	framing := is(name, "content-length") || is(name, "transfer-encoding") || is(name, "host") || is(name, "upgrade")
 	if !framing {
@@ -283,19 +273,19 @@ func (p *parser) field(line []byte) {
 		p.refuse(FaultTrailer)
 		return
 	}
-	value = bytes.Trim(value, " \t")
+	rest = bytes.Trim(rest, " \t")
 	switch len(name) {
 	case len("host"):
 		if p.hosts++; p.hosts > 1 {
 			p.refuse(FaultHost)
 		}
 	case len("content-length"):
-		if p.left, ok = decimal(value); !ok || p.hasLength {
+		if p.left, ok = decimal(rest); !ok || p.hasLength {
 			p.refuse(FaultContentLength)
 		}
 		p.hasLength = true
 	case len("transfer-encoding"):
-		if p.chunked || string(value) != "chunked" || p.minor == '0' {
+		if p.chunked || string(rest) != "chunked" || p.minor == '0' {
 			p.refuse(FaultTransferEncoding)
 		}
 		p.chunked = true
@@ -408,22 +398,36 @@ func is(name []byte, lower string) bool {
 	return true
 }
 
-func allToken(b []byte) bool {
+// isToken is RFC 9110 section 5.6.2's tchar.
+func isToken(c byte) bool { return classes[c]&token != 0 }
+
+// What a byte may be part of.
+const (
+	token  = 1 << iota // a method or field name
+	target             // a request target
+	value              // a field value
+)
+
+var classes = func() (t [256]uint8) {
+	for c := range 256 {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0 {
+			t[c] |= token
+		}
+		if c > ' ' && c != 0x7F {
+			t[c] |= target | value
+		}
+	}
+	t[' '] |= value
+	t['\t'] |= value
+	return t
+}()
+
+// all says whether all bytes are of the class.
+func all(b []byte, class uint8) bool {
 	for _, c := range b {
-		if !isToken(c) {
+		if classes[c]&class == 0 {
 			return false
 		}
 	}
-	return len(b) > 0
+	return true
 }
-
-// isToken is RFC 9110 section 5.6.2's tchar.
-func isToken(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
-	}
-	return bytes.IndexByte(punctuation, c) >= 0
-}
-
-var punctuation = []byte("!#$%&'*+-.^_`|~")
