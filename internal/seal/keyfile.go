@@ -23,6 +23,31 @@ type RootKey struct {
 	key Secret
 }
 
+// Seal seals, under the root key itself, a secret that must be readable without the store, such as a field
+// of a file beside it. name plays the part of a record's key and must not be empty.
+func (k *RootKey) Seal(name string, plaintext []byte) ([]byte, error) {
+	if name == "" {
+		return nil, errors.New("sealing under the root key: the text has no name")
+	}
+	return sealWith(k.key, purposeOutside, k.id, k.id, name, plaintext), nil
+}
+
+// Open opens what Seal sealed under the same name. Errors are [ErrWrongRootKey] and [ErrOpen].
+func (k *RootKey) Open(name string, sealed []byte) ([]byte, error) {
+	h, err := parseHeader(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	if h.root != k.id {
+		return nil, fmt.Errorf("opening %s: %w: it was sealed under %s, and this one is %s", name, ErrWrongRootKey, h.root, k.id)
+	}
+	plaintext, err := openWith(k.key, purposeOutside, name, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	return plaintext, nil
+}
+
 // ID names the root key without saying anything about it: 16 hexadecimal digits.
 func (k *RootKey) ID() string { return k.id.String() }
 

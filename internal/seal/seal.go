@@ -44,8 +44,8 @@ type Keeper struct {
 	key  Secret
 }
 
-// A sealed text, whether of a record under the data-sealing key or of the data-sealing key under the
-// root key:
+// A sealed text, whether of a record under the data-sealing key, of the data-sealing key under the root
+// key, or of something outside the store under the root key (whose id then stands in both places):
 //
 //	offset  bytes
 //	     0      1  version, 1
@@ -58,7 +58,7 @@ type Keeper struct {
 // The AES key is HKDF-SHA-256(sealing key, salt, info = purpose): every text has a key of its own, so the
 // 96-bit nonce never repeats under one key, however many texts there are. The additional data are the
 // purpose, the 45 bytes above, and the record's key. The purpose, which ends with a zero byte, is one of
-// two constants, so a text of one kind never opens as one of the other. A text opens only for the record
+// three constants, so a text of one kind never opens as one of the other. A text opens only for the record
 // it was sealed for: moved under another key, it does not.
 const (
 	sealVersion    = 1
@@ -70,6 +70,7 @@ const (
 	headerSize     = 1 + idSize + idSize + saltSize + nonceSize
 	purposeRecord  = "postern seal record v1\x00"
 	purposeDataKey = "postern seal data key v1\x00"
+	purposeOutside = "postern seal outside v1\x00"
 )
 
 // Overhead is how many bytes sealing adds to a plaintext.

@@ -317,3 +317,44 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+// TestOutside: what the root key seals by itself opens under its name and no other, with that key and no
+// other, and never as a record or the other way round.
+func TestOutside(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "root.key")
+	root, err := CreateKeyFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := CreateKeyFile(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := root.Seal("a/b", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := root.Open("a/b", sealed); err != nil || string(got) != "secret" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := root.Open("a/c", sealed); !errors.Is(err, ErrOpen) {
+		t.Errorf("under another name: %v", err)
+	}
+	if _, err := other.Open("a/b", sealed); !errors.Is(err, ErrWrongRootKey) {
+		t.Errorf("with another key: %v", err)
+	}
+	if _, err := root.Seal("", nil); err == nil {
+		t.Error("sealed without a name")
+	}
+	for i := range sealed {
+		sealed[i] ^= 1
+		if _, err := root.Open("a/b", sealed); err == nil {
+			t.Errorf("opens with byte %d changed", i)
+		}
+		sealed[i] ^= 1
+	}
+	asDataKey := sealWith(root.key, purposeDataKey, root.id, root.id, "a/b", []byte("secret"))
+	if _, err := root.Open("a/b", asDataKey); !errors.Is(err, ErrOpen) {
+		t.Errorf("a data key opens as something outside: %v", err)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -67,12 +66,8 @@ func (n *node) announce(ctx context.Context, first bool, made madePairs) (Starte
 			return Started{}, fmt.Errorf("signing the link to the sample report: %w", err)
 		}
 	}
-	text, err := json.MarshalIndent(s.Environment, "", "  ")
-	if err != nil {
-		return Started{}, fmt.Errorf("encoding the environment: %w", err)
-	}
-	if err := durable.WriteFile(filepath.Join(n.c.Data, envFileName), append(text, '\n'), 0o600); err != nil {
-		return Started{}, fmt.Errorf("writing the environment: %w", err)
+	if err := writeEnvironment(n.c.Data, n.root, s.Environment); err != nil {
+		return Started{}, err
 	}
 	return s, n.writeReadyFile(s)
 }

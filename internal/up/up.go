@@ -6,7 +6,7 @@
 //
 //	up.lock        the lock of the running process (this package)
 //	root.key       the root key, 0600 (seal)
-//	env.json       the root access key in clear and where the listeners are, 0600 (this package)
+//	env.json       the root access key, its secret sealed under root.key, and where the listeners are, 0600 (this package)
 //	ca.pem         certificate of the local authority, for trust stores (localca; its key is in the store)
 //	keys/          the demo's signing keys: rsa.pem (PKCS#1), ecdsa.pem (SEC 1), 0600
 //	store/         records (store)

@@ -110,6 +110,20 @@ func TestRun(t *testing.T) {
 	if err != nil || stored != starts[1].Environment {
 		t.Errorf("env.json is not what was started: %v", err)
 	}
+	// Nothing in the folder holds the secret in clear.
+	err = filepath.WalkDir(c.Data, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(text, []byte(stored.SecretAccessKey)) {
+			t.Errorf("%s holds the secret access key in clear", file)
+		}
+		return err
+	})
+	if err != nil || stored.SecretAccessKey == "" {
+		t.Errorf("looking for the secret: %v", err)
+	}
 }
 
 // TestRemovedDemo: what the user took away after the first start stays away, and up says nothing of it.
