@@ -27,13 +27,14 @@ func zapLogger(l *slog.Logger, end *endHook) *zap.Logger {
 	return zap.New(&slogCore{log: l}, zap.WithFatalHook(end), zap.WithPanicHook(end))
 }
 
-// expected are warnings that a single member without listeners gives whenever it starts, and what etcd
-// says while its first start has not written down its own version yet.
+// expected are the ends of warnings that a single member without listeners gives whenever it starts,
+// and of what etcd says while its first start has not written down its version and its membership yet.
 var expected = []string{
 	"Running http and grpc server on single port. This is not recommended for production.",
 	"simple token is not cryptographically signed",
 	"Failed to detect schema version: missing term information",
 	"failed to update storage version: cannot detect storage schema version: missing term information",
+	"since there are still pending configuration changes to apply",
 }
 
 // textOf is a log line's message with its error, if it has one.
@@ -66,7 +67,8 @@ func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Che
 }
 
 func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if slices.Contains(expected, textOf(e.Message, fields)) {
+	text := textOf(e.Message, fields)
+	if slices.ContainsFunc(expected, func(end string) bool { return strings.HasSuffix(text, end) }) {
 		return nil
 	}
 	level := slog.LevelWarn

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/version"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -277,6 +278,8 @@ func (s *Store) etcdConfig() (*embed.Config, error) {
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 1000, 16
 	c.EnableGRPCGateway = false
 	c.DowngradeCheckTime = 0
+	// Below a second a slow disk is nobody's news.
+	c.WarningApplyDuration, c.WarningUnaryRequestDuration = time.Second, time.Second
 	return c, nil
 }
 

@@ -460,8 +460,11 @@ func TestNoNoise(t *testing.T) {
 		}
 		s.Close()
 	}
-	if log.String() != "" {
-		t.Errorf("logged:\n%s", log.String())
+	for l := range strings.Lines(log.String()) {
+		// What etcd says of a machine that is busy is not noise.
+		if !strings.Contains(l, "took too long") && !strings.Contains(l, "slow fdatasync") {
+			t.Errorf("logged: %s", l)
+		}
 	}
 }
 
