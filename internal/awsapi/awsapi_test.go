@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestBucketInHost(t *testing.T) {
 	b := newBench(t)
 	for host, want := range map[string]string{
 		"b1.localhost:4566": "b1", "b1.s3.amazonaws.com": "b1", "my.b1.s3.eu-west-1.amazonaws.com": "my.b1", "b1.s3-eu-west-1.amazonaws.com": "b1",
-		"b1.s3.dualstack.eu-west-1.amazonaws.com": "b1", "B1.S3.Example.NET": "b1", "a.s3.s3.amazonaws.com": "a.s3",
+		"b1.s3.dualstack.eu-west-1.amazonaws.com": "b1", "B1.S3.Example.NET": "b1", "b1.s3.localhost": "b1", "a.s3.s3.amazonaws.com": "a.s3",
 	} {
 		r, _ := http.NewRequest("PUT", b.server.URL+"/dir//key", strings.NewReader("x"))
 		r.Host = host
@@ -73,7 +74,7 @@ func TestBucketInHost(t *testing.T) {
 		}
 		clear(b.objects)
 	}
-	for _, host := range []string{"127.0.0.1:4566", "[::1]:4566", "localhost", "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3.example.net", "elsewhere.example.org"} {
+	for _, host := range []string{"127.0.0.1:4566", "[::1]:4566", "localhost", "s3.localhost", "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3.example.net", "elsewhere.example.org"} {
 		r, _ := http.NewRequest("PUT", b.server.URL+"/bucket/key", strings.NewReader("x"))
 		r.Host = host
 		if err := sigv4.Sign(r, b.key, "us-east-1", "s3", hashOf("x"), time.Now()); err != nil {
@@ -138,6 +139,46 @@ func (b *bench) send2(t *testing.T, method, target string, header map[string]str
 		return b.do(t, r)
 	}
 	return b.send(t, method, target, "", header)
+}
+
+// The most specific operation wins, wherever it stands in the table.
+func TestSpecificity(t *testing.T) {
+	named := func(name string, route awsapi.Route) awsapi.Operation {
+		return awsapi.Op(name, route, func(_ context.Context, _ policy.Caller, in struct {
+			Bucket string `aws:"uri,Bucket"`
+			Prefix string `aws:"query,prefix"`
+		}) (out struct {
+			Name string `aws:"header,X-Name"`
+		}, err error) {
+			out.Name = name
+			return out, nil
+		})
+	}
+	table := []awsapi.Operation{
+		named("plain", awsapi.Route{Method: "GET", Path: "/{Bucket}"}),
+		named("key", awsapi.Route{Method: "GET", Path: "/{Bucket}", Query: []string{"list-type"}}),
+		named("value", awsapi.Route{Method: "GET", Path: "/{Bucket}", Query: []string{"list-type=2"}}),
+		named("two keys", awsapi.Route{Method: "GET", Path: "/{Bucket}", Query: []string{"list-type", "versions"}}),
+		named("header", awsapi.Route{Method: "GET", Path: "/{Bucket}", Header: []string{"x-amz-copy-source"}}),
+	}
+	for range 2 {
+		slices.Reverse(table)
+		b := newBench(t)
+		h, err := awsapi.New(awsapi.Config{Services: []awsapi.Service{{Name: "s3", Protocol: awsapi.RESTXML, Operations: table}},
+			Credentials: b, Region: "us-east-1", Account: account, Now: time.Now, Logger: discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.server.Config.Handler = h
+		for query, want := range map[string]string{"": "plain", "?prefix=x": "plain", "?list-type=1": "key", "?list-type=2": "value", "?versions&list-type=2": "two keys"} {
+			if resp, text := b.send(t, "GET", "/bucket"+query, "", nil); resp.Header.Get("X-Name") != want {
+				t.Errorf("%s: %s instead of %s (%d %s)", query, resp.Header.Get("X-Name"), want, resp.StatusCode, text)
+			}
+		}
+		if resp, _ := b.send(t, "GET", "/bucket", "", map[string]string{"X-Amz-Copy-Source": "a/b"}); resp.Header.Get("X-Name") != "header" {
+			t.Errorf("a header: %s", resp.Header.Get("X-Name"))
+		}
+	}
 }
 
 func TestErrorsOfS3(t *testing.T) {
@@ -272,6 +313,19 @@ func TestAnswers(t *testing.T) {
 			t.Error("a body that ended early looks whole")
 		}
 	}
+	b.server.Close() // waits for the handlers
+	if !strings.Contains(b.log.String(), "had 5 bytes instead of 10") {
+		t.Errorf("the log does not say why: %s", b.log)
+	}
+	in := httptest.NewRequest("GET", "/bucket/unchanged", nil)
+	if err := sigv4.Sign(in, b.key, "us-east-1", "s3", hashOf(""), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	b.server.Config.Handler.ServeHTTP(w, in)
+	if w.Code != 304 || w.Header()["Content-Type"] != nil || w.Header()["Content-Length"] != nil {
+		t.Errorf("304, without net/http: %v", w.Header())
+	}
 }
 
 // The log and the metrics name operations by the table, and hold nothing of the query.
@@ -347,6 +401,15 @@ func TestPresignedHeaders(t *testing.T) {
 	}
 	if o := b.objects["bucket/key"]; o.ACL == nil || *o.ACL != "private" || o.Meta["color"] != "red" {
 		t.Errorf("%+v", o)
+	}
+	r, _ = http.NewRequest("POST", b.server.URL+"/bucket/key?uploadId=u&x-amz-checksum-crc32=AAAAAA%3D%3D", nil)
+	link, err = sigv4.Presign(r, b.key, "us-east-1", "s3", time.Minute, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ = http.NewRequest("POST", link, strings.NewReader("<CompleteMultipartUpload/>"))
+	if resp, text := b.do(t, r); resp.StatusCode != 200 || resp.Header.Get("X-Amz-Checksum-Crc32") != "" {
+		t.Errorf("a checksum in the query: %d %s %v", resp.StatusCode, text, resp.Header)
 	}
 	r, _ = http.NewRequest("PUT", b.server.URL+"/bucket/key?x-amz-grant-read=x", nil)
 	link, err = sigv4.Presign(r, b.key, "us-east-1", "s3", time.Minute, time.Now())

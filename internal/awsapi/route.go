@@ -216,9 +216,6 @@ func bucketOf(host string, bases []string) string {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if net.ParseIP(strings.Trim(host, "[]")) != nil {
-		return ""
-	}
 	best := ""
 	for _, base := range append([]string{"localhost"}, bases...) {
 		if strings.EqualFold(host, base) {

@@ -360,7 +360,7 @@ func newBench(t *testing.T) *bench {
 				return time.Now()
 			}
 			return b.now
-		}, Logger: slog.New(slog.NewJSONHandler(b.log, nil)), Metrics: b.counts, BucketHosts: []string{"s3.example.net"}})
+		}, Logger: slog.New(slog.NewJSONHandler(b.log, nil)), Metrics: b.counts, BucketHosts: []string{"s3.example.net", "s3.localhost"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,6 +142,16 @@ func TestLongDocument(t *testing.T) {
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(text), "MaxMessageLengthExceeded") {
 		t.Errorf("%s %s", resp.Status, text)
 	}
+	// One that does not say how long it is, is refused when it has become too long.
+	conn, r := b.socket(t, strings.Replace(b.head(t, "POST", "/bucket/key?uploadId=u", sigv4.UnsignedPayload), "Host:", "Transfer-Encoding: chunked\r\nHost:", 1))
+	_, _ = io.WriteString(conn, "3e9\r\n"+strings.Repeat(" ", 1001)+"\r\n0\r\n\r\n")
+	resp, err = http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(text), "MaxMessageLengthExceeded") {
+		t.Errorf("%s %s", resp.Status, text)
+	}
 }
 
 // boto over TLS sends aws-chunked inside HTTP's own chunks.
