@@ -101,7 +101,10 @@ func TestExplainAlteredURL(t *testing.T) {
 				continue
 			}
 			t.Run(c.name+" "+s.KeyPairID, func(t *testing.T) {
-				for _, h := range []Hash{SHA1, SHA256} {
+				for _, h := range []Hash{SHA256, SHA1} {
+					if c.rsaOnly && h == SHA1 {
+						break // the long searches once
+					}
 					s.Hash = h
 					signed := must(s.SignURL(c.signed, noon))
 					_, params, _ := strings.Cut(signed, "Expires=")
@@ -149,7 +152,6 @@ func TestExplainAlteredExpiry(t *testing.T) {
 			{noon.Unix() + 7, false, ""},
 			{noon.Unix() + 3600, true, ""},
 			{noon.Add(7 * 24 * time.Hour).Unix(), true, ""},
-			{noon.Add(365 * 24 * time.Hour).Unix(), true, ""},
 			{noon.Unix() + 12_345, true, ""},
 		} {
 			if c.rsaOnly && s.KeyPairID == ecID {
@@ -592,7 +594,7 @@ func TestNothingTellsASignature(t *testing.T) {
 			l := goodLink(cookies)
 			f.put(&l)
 			r, v := l.request(t)
-			e := Explain(r, ExplainConfig{Verifier: v, KnownKeys: testKeys(t)})
+			e := (&explainer{r: &r, c: &ExplainConfig{Verifier: v, KnownKeys: testKeys(t)}}).run(2_000)
 			_, err := v.Verify(r)
 			all := fmt.Sprintf("%s %+v %v %+v", e, e, err, err)
 			for _, s := range append([]string{r.URL}, r.Cookies...) {

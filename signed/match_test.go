@@ -234,7 +234,7 @@ func TestGlobIsLinear(t *testing.T) {
 		"all characters": func(n int) (string, string) { return "*" + printable(n) + "\x00*", printable(n) + printable(n) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, n := range []int{64, 512, 4096, 32768} {
+			for _, n := range []int{64, 512, 4096} {
 				p, s := make(n)
 				ok, steps := globSteps(p, s)
 				if ok {
