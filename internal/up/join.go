@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"postern/internal/audit"
@@ -111,6 +113,7 @@ type follower struct {
 	mu      sync.Mutex
 	edge    *edge.Edge // nil until start
 	problem string     // why the documents in force are not the whole truth; empty if they are
+	warning string     // what of them is not done, without harm
 }
 
 func newFollower(log *slog.Logger) *follower { return &follower{log: log} }
@@ -144,27 +147,53 @@ func (f *follower) start(ctx context.Context, c *cloudfront.Service, e *edge.Edg
 	return stop, e.Wait(ctx, c.Snapshot().Revision)
 }
 
-// apply compiles and swaps. What cannot be compiled closes its own distribution only, and is said once
-// in the log and until it is mended in health: a removed key must die even then.
-func (f *follower) apply(s cloudfront.Snapshot, def string, changed func(cloudfront.Snapshot) error) {
-	config, err := edge.Compile(edge.Input{
+// input is what the edge compiles of the documents.
+func input(s cloudfront.Snapshot, def string) edge.Input {
+	return edge.Input{
 		Revision: s.Revision, Account: s.Account, Distributions: s.Distributions,
 		PublicKeys: s.PublicKeys, KeyGroups: s.KeyGroups, Default: def,
-	})
+	}
+}
+
+// servable is cloudfront's Check: what the edge would close a distribution for is refused when the
+// document is put, where its author can read why.
+func servable(would cloudfront.Snapshot, id string) error {
+	_, err := edge.Compile(input(would, ""))
+	for _, p := range edge.Problems(err) {
+		if p.Distribution == id {
+			return fmt.Errorf("%s %s", p.Field, p.Reason)
+		}
+	}
+	return nil
+}
+
+// apply compiles and swaps. What cannot be compiled closes its own distribution only, and is said once
+// in the log and until it is mended in health: a removed key must die even then. Warnings are said once.
+func (f *follower) apply(s cloudfront.Snapshot, def string, changed func(cloudfront.Snapshot) error) {
+	config, err := edge.Compile(input(s, def))
 	err = errors.Join(err, changed(s))
 	f.edge.Swap(config)
 	problem := ""
 	if err != nil {
 		problem = err.Error()
 	}
+	var warnings []string
+	for _, w := range config.Warnings() {
+		warnings = append(warnings, w.String())
+	}
+	warning := strings.Join(warnings, "; ")
 	f.mu.Lock()
-	before := f.problem
-	f.problem = problem
+	newProblem, newWarning := problem != f.problem, warning != f.warning
+	f.problem, f.warning = problem, warning
 	f.mu.Unlock()
-	if problem != before && problem != "" {
+	switch {
+	case newProblem && problem != "":
 		f.log.Error("edge configuration", "revision", s.Revision, "error", problem)
-	} else if problem != before {
+	case newProblem:
 		f.log.Info("edge configuration is whole again", "revision", s.Revision)
+	}
+	if newWarning && warning != "" {
+		f.log.Warn("edge configuration", "revision", s.Revision, "warning", warning)
 	}
 }
 

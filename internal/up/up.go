@@ -236,7 +236,7 @@ func (n *node) openServices(ctx context.Context) (err error) {
 	n.follower = newFollower(n.c.Logger)
 	n.cloudfront, err = cloudfront.New(ctx, cloudfront.Config{
 		Store: n.store, Keeper: n.keeper, Guard: guard, Account: n.ours.Account, Now: n.c.Now,
-		Applied: n.follower.applied,
+		Applied: n.follower.applied, Check: servable,
 	})
 	if err != nil {
 		return err
