@@ -31,7 +31,8 @@ func variables(e up.Environment, data string) []variable {
 	}
 	set := all[:0]
 	for _, v := range all {
-		if v.value != "" {
+		// Without an endpoint the AWS tools would go to AWS, and show it our access key.
+		if v.value != "" && (e.Endpoint != "" || !strings.HasPrefix(v.name, "AWS_")) {
 			set = append(set, v)
 		}
 	}
@@ -68,14 +69,10 @@ lines hold the account's secret key: evaluate them, do not show them.`,
 			if _, running := up.Holder(folder); !running {
 				env.Warn("no postern is running on %s: start it with postern up --data %q", folder, folder)
 			}
-			var b strings.Builder
-			for _, name := range overriding {
-				fmt.Fprintln(&b, unset(shell, name))
+			if e.Endpoint == "" {
+				env.Warn("it was started with --role edge and has no AWS-compatible APIs: the AWS tools are left as they are")
 			}
-			for _, v := range variables(e, folder) {
-				fmt.Fprintln(&b, export(shell, v))
-			}
-			if _, err := fmt.Fprint(env.Stdout, b.String()); err != nil {
+			if _, err := fmt.Fprint(env.Stdout, environmentLines(shell, e, folder)); err != nil {
 				return cli.Failed(fmt.Errorf("writing the result: %w", err))
 			}
 			return nil
@@ -92,6 +89,18 @@ const defaultData = "postern-data"
 
 func dataFlag(cmd *cobra.Command, p *string) {
 	cmd.Flags().StringVar(p, "data", defaultData, "the data folder")
+}
+
+// environmentLines is what a shell of that kind evaluates.
+func environmentLines(shell string, e up.Environment, data string) string {
+	var b strings.Builder
+	for _, name := range overriding {
+		fmt.Fprintln(&b, unset(shell, name))
+	}
+	for _, v := range variables(e, data) {
+		fmt.Fprintln(&b, export(shell, v))
+	}
+	return b.String()
 }
 
 func export(shell string, v variable) string {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	_ "time/tzdata" // zone names in --expires-at, also where no time zones are installed
 
 	"postern/internal/cli"
 )

@@ -55,6 +55,8 @@ func newUp(env cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// A reader that has seen enough of the output, such as head, must not end the server.
+			signal.Ignore(syscall.SIGPIPE)
 			// The second signal ends the process at once: stop gives signals back their old meaning.
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

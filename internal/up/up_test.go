@@ -411,6 +411,12 @@ func TestFollower(t *testing.T) {
 	if f.health() == nil || strings.Count(log.String(), "level=ERROR") != 1 {
 		t.Errorf("health %v, log %s", f.health(), log.String())
 	}
+	for range 2 {
+		f.apply(bad, "E2", func(cloudfront.Snapshot) error { return nil })
+	}
+	if strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "E2") {
+		t.Errorf("a default distribution that is not there: %s", log.String())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := f.applied(ctx, 6); !errors.Is(err, context.Canceled) {
