@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 E2E ?= ./...
 export CGO_ENABLED ?= 0
 
-.PHONY: postern up test e2e bench soak lint
+.PHONY: postern up test e2e bench lint
 postern:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o postern ./cmd/postern
 
@@ -21,6 +21,11 @@ test:
 
 e2e: postern
 	$(GO) test -tags e2e -count=1 -timeout 15m $(E2E)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./signed
+	$(GO) test -run '^$$' -bench 'Request|Admit|Select' -benchmem -count 3 ./internal/edge/...
+	bench/up 5
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
