@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -65,6 +66,7 @@ func program(tb testing.TB, tags string) string {
 		}
 		builds.dir, builds.done = dir, map[string]string{}
 	}
+	noteSources(tb)
 	path := filepath.Join(builds.dir, "postern"+tags)
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", tags, "-o", path, "postern/cmd/postern")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -73,6 +75,36 @@ func program(tb testing.TB, tags string) string {
 	}
 	builds.done[tags] = path
 	return path
+}
+
+// noteSources looks at every source of the module. The program is built by another process, so without
+// this go test would not know that its outcome depends on them, and would repeat a remembered one.
+func noteSources(tb testing.TB) {
+	tb.Helper()
+	root := "."
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if root = filepath.Join("..", root); len(root) > 100 {
+			tb.Fatal("there is no go.mod above this test")
+		}
+	}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if ext := filepath.Ext(name); ext == ".go" && !strings.HasSuffix(name, "_test.go") || ext == ".mod" || ext == ".sum" {
+			_, err = os.Stat(name)
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Config says how to start a Postern. The zero Config is a fresh folder, all roles, free ports.

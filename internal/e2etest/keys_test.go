@@ -78,6 +78,20 @@ func TestKeysCreateGoesOn(t *testing.T) {
 	}
 }
 
+// TestKeysCreateAgain: what is registered and in its group already is left as it is.
+func TestKeysCreateAgain(t *testing.T) {
+	p := Start(t, Config{})
+	for range 2 {
+		out := p.Must("keys", "create", "--name", "mine", "--from", filepath.Join(p.Folder(), "keys", "ecdsa.pem"), "--key-group", "postern")
+		if !strings.Contains(out, "key group    postern") {
+			t.Errorf("%s", out)
+		}
+	}
+	if list := p.Must("keys", "list"); strings.Count(list, "\n") != 2 {
+		t.Errorf("a key was registered twice:\n%s", list)
+	}
+}
+
 func TestKeysCreateRefuses(t *testing.T) {
 	p := Start(t, Config{})
 	for _, c := range []struct {

@@ -24,6 +24,7 @@ import (
 	"postern/internal/edge"
 	"postern/internal/edge/origin"
 	"postern/internal/policy"
+	"postern/internal/s3"
 	"postern/internal/seal"
 )
 
@@ -123,6 +124,36 @@ func TestRun(t *testing.T) {
 	})
 	if err != nil || stored.SecretAccessKey == "" {
 		t.Errorf("looking for the secret: %v", err)
+	}
+}
+
+// TestFirstStartAgain: a first start that was cut off just before its end finds everything that was made,
+// and leaves it as it is.
+func TestFirstStartAgain(t *testing.T) {
+	n, _ := open(t, config(t))
+	ctx := context.Background()
+	const mine = "a report of my own"
+	in := s3.PutObjectInput{Bucket: n.ours.Bucket, Key: demo.ReportKey, Body: strings.NewReader(mine), ContentLength: int64(len(mine))}
+	if _, err := n.s3.PutObject(ctx, n.owner(), in); err != nil {
+		t.Fatal(err)
+	}
+	before := n.ours
+	n.ours = installation{Account: before.Account, Region: before.Region, Created: before.Created, AccessKeyID: before.AccessKeyID}
+	first, err := n.firstStart(ctx, makePairs(filepath.Join(n.c.Data, keysDir)))
+	if err != nil || !first || n.ours != before {
+		t.Fatalf("%v, %v: %+v, want %+v", first, err, n.ours, before)
+	}
+	s := n.cloudfront.Snapshot()
+	if len(s.Distributions) != 1 || len(s.PublicKeys) != 2 || len(s.KeyGroups) != 1 || len(s.OriginAccessControls) != 1 {
+		t.Errorf("%d distributions, %d keys, %d groups, %d controls", len(s.Distributions), len(s.PublicKeys), len(s.KeyGroups), len(s.OriginAccessControls))
+	}
+	out, err := n.s3.GetObject(ctx, n.owner(), s3.GetObjectInput{Bucket: n.ours.Bucket, Key: demo.ReportKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Body.Close()
+	if text, err := io.ReadAll(out.Body); err != nil || string(text) != mine {
+		t.Errorf("the user's report was replaced: %q, %v", text, err)
 	}
 }
 

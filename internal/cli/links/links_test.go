@@ -222,3 +222,18 @@ func TestCheckKeyPairID(t *testing.T) {
 		}
 	}
 }
+
+func TestParseSource(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "192.0.2.77/24": "192.0.2.0/24", "0.0.0.0/0": "0.0.0.0/0",
+	} {
+		if got, err := parseSource(in); err != nil || got.String() != want {
+			t.Errorf("%s is %v, %v, want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "::1", "::ffff:192.0.2.1", "192.0.2.0/33", "192.0.2", "here", "192.0.2.1,192.0.2.2"} {
+		if got, err := parseSource(in); err == nil {
+			t.Errorf("%q is %v", in, got)
+		}
+	}
+}
