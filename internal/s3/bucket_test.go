@@ -389,7 +389,7 @@ func TestConcurrentCreate(t *testing.T) {
 
 // Only the account creates buckets.
 func TestCreateBucketIsDecided(t *testing.T) {
-	s := shared
+	s := shared(t)
 	for name, who := range map[string]policy.Caller{
 		"anonymous": {}, "another account": rootOf("999999999999"), "the edge": policy.EdgeCaller("arn:aws:cloudfront::" + account + ":distribution/E1"),
 	} {

@@ -18,7 +18,7 @@ import (
 )
 
 func TestCopyObject(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	from, to := s.bucket(t), s.bucket(t)
 	c := s.client()
 	const key = "a b+c/비 %.txt"
@@ -90,7 +90,7 @@ func TestCopyObject(t *testing.T) {
 }
 
 func TestCopyConditions(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	s.put(t, bucket, "k", []byte("hello"))
 	s.put(t, bucket, "there", []byte("there"))
@@ -148,7 +148,7 @@ func TestCopyConditions(t *testing.T) {
 }
 
 func TestUploadPartCopy(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	c := s.client()
 	body := noise(4, 2*partSize)

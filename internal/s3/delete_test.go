@@ -29,7 +29,7 @@ func isDenied(err error) bool {
 }
 
 func TestDeleteObjects(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	c := s.client()
 	all := keys()
@@ -111,4 +111,13 @@ func TestDeleteObjectsDecidesEachKey(t *testing.T) {
 	}
 	_, err = c.DeleteObjects(ctx, &awss3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("theirs/1")}}}})
 	wantCode(t, err, "AccessDenied")
+	// A bucket that is not there is found out once, not once a key.
+	before = len(s.recorder.Events())
+	_, err = c.DeleteObjects(ctx, &awss3.DeleteObjectsInput{Bucket: aws.String("no-such-bucket"), Delete: &types.Delete{
+		Objects: []types.ObjectIdentifier{{Key: aws.String("mine/1")}, {Key: aws.String("mine/2")}, {Key: aws.String("mine/3")}},
+	}})
+	wantCode(t, err, "NoSuchBucket")
+	if n := len(s.recorder.Events()) - before; n != 1 {
+		t.Errorf("it left %d lines", n)
+	}
 }

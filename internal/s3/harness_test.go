@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,25 +51,37 @@ const (
 	bucketHost = "s3.postern.test"
 )
 
+// common is the server that most tests share, started when the first of them asks.
+var common struct {
+	sync.Once
+	*server
+	dir  string
+	stop func()
+	err  error
+}
+
 // shared is the server that most tests use, each with buckets of its own.
-var shared *server
+func shared(t testing.TB) *server {
+	t.Helper()
+	common.Do(func() {
+		if common.dir, common.err = os.MkdirTemp("", "postern-s3-"); common.err == nil {
+			common.server, common.stop, common.err = start(common.dir, serverConfig{minPart: partSize})
+		}
+	})
+	if common.err != nil {
+		t.Fatal(common.err)
+	}
+	return common.server
+}
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "postern-s3-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	code := m.Run()
+	if common.stop != nil {
+		common.stop()
 	}
-	var stop func()
-	shared, stop, err = start(dir, serverConfig{minPart: partSize})
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-		stop()
+	if common.dir != "" {
+		_ = os.RemoveAll(common.dir)
 	}
-	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
 

@@ -37,7 +37,7 @@ func model(keys []string, prefix, delimiter, after string) (entries []string) {
 }
 
 func TestListingAgainstAModel(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	set := map[string]bool{}
@@ -160,7 +160,7 @@ func v1(t *testing.T, c *awss3.Client, in *awss3.ListObjectsInput) (entries []st
 }
 
 func TestListingDocument(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	s.put(t, bucket, "a b+c/비.txt", []byte("hello"))
 	s.put(t, bucket, "z", nil)

@@ -51,7 +51,7 @@ func sendParts(t *testing.T, c *awss3.Client, up *awss3.CreateMultipartUploadOut
 }
 
 func TestMultipartUpload(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	parts := [][]byte{noise(1, partSize), noise(2, partSize), noise(3, 1000)}
 	whole := slices.Concat(parts...)
@@ -133,7 +133,7 @@ func TestMultipartUpload(t *testing.T) {
 
 // A client that knows nothing of checksums: the object gets CRC64NVME, and parts may bring any checksum.
 func TestMultipartWithoutChecksums(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	path := "/" + bucket + "/k"
 	created := s.mustStatus(t, http.StatusOK, call{method: "POST", path: path + "?uploads"})
@@ -255,7 +255,7 @@ func TestMultipartRefusals(t *testing.T) {
 }
 
 func TestListPartsAndUploads(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	c := s.client()
 	var ids []string

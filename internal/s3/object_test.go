@@ -15,7 +15,7 @@ import (
 )
 
 func TestObjectComesBackAsItWas(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	c := s.client()
 	body := noise(1, 100_000)
@@ -86,7 +86,7 @@ func TestObjectComesBackAsItWas(t *testing.T) {
 }
 
 func TestHeadersOnTheWire(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	put := s.mustStatus(t, http.StatusOK, call{method: "PUT", path: "/" + bucket + "/k", body: "hello", header: map[string]string{
 		"Expires": "not a date, kept", "Content-Encoding": "aws-chunked", "x-amz-meta-CamelCase": "Value", "x-amz-website-redirect-location": "/other",
@@ -125,7 +125,7 @@ func TestHeadersOnTheWire(t *testing.T) {
 }
 
 func TestConditionalReads(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	path := "/" + bucket + "/k"
 	put := s.mustStatus(t, http.StatusOK, call{method: "PUT", path: path, body: "hello", header: map[string]string{"Cache-Control": "max-age=9"}})
@@ -183,7 +183,7 @@ func TestConditionalReads(t *testing.T) {
 }
 
 func TestRanges(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	path := "/" + bucket + "/k"
 	s.mustStatus(t, http.StatusOK, call{method: "PUT", path: path, body: "0123456789"})
@@ -241,7 +241,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestResponseOverrides(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	s.put(t, bucket, "k", []byte("x"))
 	query := "?response-content-type=text%2Fplain&response-content-disposition=attachment%3B%20filename%3D%22%EB%B9%84.txt%22&response-cache-control=no-store" +
@@ -260,7 +260,7 @@ func TestResponseOverrides(t *testing.T) {
 }
 
 func TestConditionalWrites(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	c := s.client()
 	write := func(match, noneMatch string) error {
@@ -305,7 +305,7 @@ func keys() []string {
 }
 
 func TestKeysRoundTrip(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	for name, c := range map[string]*awss3.Client{"path": s.client(), "virtual host": s.client(virtualHost(s))} {
 		t.Run(name, func(t *testing.T) {
 			bucket := s.bucket(t)

@@ -17,12 +17,12 @@ import (
 )
 
 func TestStrangersAreRefused(t *testing.T) {
-	awsapitest.Strangers(t, shared.engine.Table())
+	awsapitest.Strangers(t, shared(t).engine.Table())
 }
 
 // Every refusal, by status, code, text and further element.
 func TestRefusals(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	b, k := "/"+bucket, "/"+bucket+"/k"
 	s.mustStatus(t, http.StatusOK, call{method: "PUT", path: k, body: "0123456789"})
@@ -176,7 +176,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestAcceptedAsSaid(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	for name, header := range map[string]map[string]string{
 		"owner":         {"x-amz-expected-bucket-owner": account},
@@ -197,7 +197,7 @@ func TestAcceptedAsSaid(t *testing.T) {
 // The edge reads as the CloudFront service principal, which may get objects and not list: what is missing
 // is AccessDenied for it, as it is on S3 behind origin access control.
 func TestEdgeCaller(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	s.put(t, bucket, "k", []byte("hello"))
 	edge := policy.EdgeCaller("arn:aws:cloudfront::" + account + ":distribution/E2QWRUHAPOMQZL")
@@ -310,4 +310,22 @@ func TestAuditFailureFailsTheOperation(t *testing.T) {
 		header: map[string]string{"Content-MD5": md5Of("<Delete><Object><Key>k</Key></Object></Delete>")}})
 	s.recorder.Fail(nil)
 	s.mustStatus(t, 200, call{method: "GET", path: "/" + bucket})
+}
+
+// Tags are a permission of their own.
+func TestTagsAreDecided(t *testing.T) {
+	s := newServer(t, serverConfig{decider: deciderFunc(func(who policy.Caller, req policy.Request) bool {
+		return who.Account == account && req.Action != "s3:PutObjectTagging" && req.Action != "s3:GetObjectTagging"
+	})})
+	bucket := s.bucket(t)
+	path := "/" + bucket + "/k"
+	tagged := map[string]string{"x-amz-tagging": "a=1"}
+	for _, c := range []call{
+		{method: "PUT", path: path, body: "x", header: tagged}, {method: "POST", path: path + "?uploads", header: tagged}, {method: "GET", path: path + "?tagging"},
+	} {
+		if p := s.mustStatus(t, http.StatusForbidden, c).problem(t); p.Code != "AccessDenied" {
+			t.Errorf("%s %s: %+v", c.method, c.path, p)
+		}
+	}
+	s.mustStatus(t, http.StatusOK, call{method: "PUT", path: path, body: "x"})
 }

@@ -27,7 +27,7 @@ import (
 type unseekable struct{ io.Reader }
 
 func TestChecksums(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	body := noise(5, 200_000)
 	for _, algorithm := range []types.ChecksumAlgorithm{
@@ -73,7 +73,7 @@ func TestChecksums(t *testing.T) {
 
 // What fails its checksum, its digest, its hash or its length is not stored, and what was there stays.
 func TestDamagedBodiesAreNotStored(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	s.put(t, bucket, "k", []byte("before"))
 	sum := sha256.Sum256([]byte("another"))
@@ -150,7 +150,7 @@ func TestBrokenBodyIsNotStored(t *testing.T) {
 
 // A reader sees one object whole, whatever is written meanwhile.
 func TestReadersSeeWholeObjects(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	const size = 100_000
 	version := func(i int) []byte { return bytes.Repeat([]byte{byte('a' + i%26)}, size+i%26) }
@@ -199,7 +199,7 @@ func TestReadersSeeWholeObjects(t *testing.T) {
 
 // An open body goes on when its object is replaced or deleted.
 func TestOpenBodyOutlivesItsObject(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	body := noise(6, 3<<20)
 	s.put(t, bucket, "k", body)
@@ -235,7 +235,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 // Memory does not grow with the object: 64 MiB in and out, over the wire, allocate less than a sixteenth
 // of that in all.
 func TestMemoryIsBounded(t *testing.T) {
-	s := shared
+	s := shared(t)
 	bucket := s.bucket(t)
 	const size = 64 << 20
 	const limit = 4 << 20
@@ -286,7 +286,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestPresigned(t *testing.T) {
-	s, ctx := shared, t.Context()
+	s, ctx := shared(t), t.Context()
 	bucket := s.bucket(t)
 	for name, option := range map[string]clientOption{"path": func(*awss3.Options) {}, "virtual host": virtualHost(s)} {
 		t.Run(name, func(t *testing.T) {
