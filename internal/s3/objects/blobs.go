@@ -96,9 +96,9 @@ func (b *blobs) open(p piece) (*os.File, error) {
 	return f, nil
 }
 
-// write stores a body: the bytes are durable when it returns without an error, and nothing is left
-// when it returns with one, except that the name may have been used (used), so that the caller can
-// give it back. An empty body has no blob and takes no name.
+// write stores a body under a name that it takes: the bytes are durable when it returns without an
+// error, and nothing is left, the name given back, when it returns with one. An empty body has no blob
+// and takes no name.
 func (b *blobs) write(ctx context.Context, body io.Reader, size int64, algorithm Algorithm, verify Verify,
 	take func() (blobName, error), giveBack func(blobName)) (p piece, d Digest, err error) {
 	block := b.blocks.Get().(*[blockSize]byte)
@@ -106,10 +106,12 @@ func (b *blobs) write(ctx context.Context, body io.Reader, size int64, algorithm
 	sum, extra := md5.New(), algorithm.New()
 	var f blobFile
 	defer func() {
-		if f == nil || err == nil {
+		if p.name == (blobName{}) || err == nil {
 			return
 		}
-		f.Close()
+		if f != nil {
+			f.Close()
+		}
 		if b.unlink(p.name) == nil {
 			giveBack(p.name)
 		}
