@@ -74,6 +74,8 @@ have been made for, so that a link whose path was changed altogether is still re
 			}
 			if hint := keys.grouplessHint(); hint != "" {
 				e.Hint = hint
+			} else if e.Cause == signed.CauseAddress && !r.ViewerIP.IsValid() {
+				e.Hint = viewerHint
 			}
 			return printExplanation(env, o.output, e)
 		},

@@ -131,6 +131,8 @@ func cutAtAmpersand(r signed.Request) bool {
 
 const quoteHint = "There is no Signature in the URL: the shell cut it at the first &. Quote the URL, or pipe it in with -."
 
+const viewerHint = "the grant names an address: say with --viewer-ip from where the link is used"
+
 // keyFinder finds the public keys that a request names. It belongs to one command and one goroutine.
 type keyFinder struct {
 	ctx context.Context

@@ -76,6 +76,9 @@ opens, 1 if it does not. Use explain to learn why not.
 			if hint := keys.grouplessHint(); hint != "" {
 				env.Warn("%s", hint)
 			}
+			if refusal.Cause == signed.CauseAddress && !r.ViewerIP.IsValid() {
+				env.Warn("%s", viewerHint)
+			}
 			return cli.ErrRefused
 		},
 	}
