@@ -37,7 +37,7 @@ const (
 	refusedRedirect  = "RedirectToHTTPS"
 	refusedHTTPSOnly = "HTTPSOnly"
 	refusedMethod    = "MethodNotAllowed"
-	refusedOverload  = "ViewerLeft"
+	refusedGone      = "ViewerGone"
 	refusedOrigin    = "OriginFailed"
 	refusedTimeout   = "OriginTimeout"
 	refusedPath      = "PathNotForOrigin"
@@ -130,11 +130,9 @@ func (x *exchange) write(status int, contentType, cache []string, body []byte, e
 
 // common are the headers of every answer.
 func (x *exchange) common(h http.Header, cache []string, end bool) {
-	switch {
-	case end:
+	h["Connection"] = keepAlive // net/http makes it close, or drops it, where that is what happens
+	if end {
 		h["Connection"] = closing
-	case x.r.ProtoMajor == 1 && x.r.ProtoMinor == 1 && !x.r.Close:
-		h["Connection"] = keepAlive
 	}
 	h["X-Cache"] = cache
 	h["Via"] = x.edge.viaValue

@@ -40,7 +40,7 @@ func (x *exchange) fetch() {
 
 // failed answers for an origin that did not.
 func (x *exchange) failed(err error) {
-	if x.r.Context().Err() != nil {
+	if x.r.Context().Err() != nil || errors.Is(err, origin.ErrUpload) {
 		x.leave(err)
 		return
 	}
@@ -192,10 +192,10 @@ type patientBody struct {
 func (b *patientBody) Read(p []byte) (int, error) {
 	b.watch(time.Now().Add(b.stall))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if err == io.EOF {
 		b.watch(time.Time{})
 	}
-	return n, err
+	return n, err // after any other error the deadline stays: closing a body reads what is left of it
 }
 
 func (b *patientBody) watch(until time.Time) {

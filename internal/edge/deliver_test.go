@@ -171,7 +171,10 @@ func TestCutShort(t *testing.T) {
 	w.buckets.on(func(string) *origin.Object {
 		return &origin.Object{Status: 200, Header: http.Header{"Content-Length": {"200000"}}, Body: io.NopCloser(strings.NewReader(strings.Repeat("s", 100_000)))}
 	})
-	cutShort(t, "a bucket's body", w.dial(), "/public/a")
+	resp = cutShort(t, "a bucket's body", w.dial(), "/public/a")
+	if event := w.log.of(resp); event["aborted"] != true {
+		t.Errorf("%v", event)
+	}
 	w.buckets.on(func(string) *origin.Object {
 		return &origin.Object{Status: 200, Header: http.Header{"Content-Length": {"2"}}, Body: io.NopCloser(strings.NewReader("too long"))}
 	})
@@ -294,4 +297,8 @@ func TestStalledUpload(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("half a body was taken for whole")
 	}
+	if !c.closed() {
+		t.Error("the connection is still open")
+	}
+	w.log.wait(func() bool { return strings.Contains(w.log.text.String(), `"refusal":"ViewerGone"`) })
 }

@@ -3,6 +3,18 @@
 // fetches from the origin what the gate admitted. Whatever it refuses it answers as CloudFront does, byte
 // for byte where CloudFront's bytes are known. Documents become one immutable [Config] ([Compile]) that is
 // swapped in by one atomic pointer ([Edge.Swap]): a request sees one configuration from beginning to end.
+//
+// Where it knowingly differs from CloudFront:
+//   - A path that belongs to another behaviour in some reading of it, or climbs above the root, is refused
+//     (400); CloudFront falls back to the default behaviour. The same holds for a default root object that
+//     belongs to another behaviour than "/".
+//   - Raw non-ASCII bytes, spaces, '#', an encoded NUL and odd hosts (trailing dot, user name) are refused
+//     (400). net/http refuses some of what is malformed before the edge sees it, with a page of its own:
+//     bad percent-encoding in the path, control characters, two Host headers; and answers 431 where
+//     CloudFront answers 494.
+//   - net/http writes headers in the order of their names.
+//   - A distribution that asks for what is not done here (see [Compile]) answers 503; CloudFront has no such
+//     state. Nothing is cached or compressed yet: X-Cache never says Hit.
 package edge
 
 import (

@@ -188,6 +188,15 @@ func (e *events) of(r *http.Response) map[string]any {
 	return e.by[id]
 }
 
+// wait waits until what is written so far satisfies ok.
+func (e *events) wait(ok func() bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !ok() {
+		e.more.Wait()
+	}
+}
+
 func (e *events) String() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -30,13 +30,19 @@ func TestOneEventPerRequest(t *testing.T) {
 	}
 	r := c.do("GET", "/report.pdf")
 	event = w.log.of(r.Response)
+	if event["bytes"] != 146. {
+		t.Errorf("GET: %v bytes", event["bytes"])
+	}
 	if event["request"] != r.Header.Get("X-Amz-Cf-Id") || event["refusal"] != "MissingKey" || event["cause"] != signed.CauseUnsigned.String() || event["key_pair"] != nil {
 		t.Errorf("%v", event)
 	}
-	if w.log.count != 2 || len(w.metrics.seen) != 2 {
-		t.Errorf("%d events and %d observations for two requests", w.log.count, len(w.metrics.seen))
+	if event = w.log.of(c.do("HEAD", "/report.pdf").Response); event["bytes"] != 0. {
+		t.Errorf("HEAD: %v bytes", event["bytes"])
 	}
-	if o := w.metrics.last(); o.Distribution != "E1" || o.Status != 403 || o.Refusal != "MissingKey" || o.Bytes != 146 {
+	if w.log.count != 3 || len(w.metrics.seen) != 3 {
+		t.Errorf("%d events and %d observations for three requests", w.log.count, len(w.metrics.seen))
+	}
+	if o := w.metrics.last(); o.Distribution != "E1" || o.Status != 403 || o.Refusal != "MissingKey" || o.Bytes != 0 {
 		t.Errorf("%+v", o)
 	}
 }

@@ -190,9 +190,9 @@ func (x *exchange) refuse(a answer) {
 	}
 }
 
-// leave ends a request whose viewer is gone: there is nobody to answer.
+// leave ends a request whose viewer is gone, or has stopped sending: there is nobody to answer.
 func (x *exchange) leave(err error) {
-	x.refusal, x.cause = refusedOverload, err.Error()
+	x.refusal, x.cause = refusedGone, err.Error()
 	x.abort()
 }
 

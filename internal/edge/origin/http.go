@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/edge/gate"
@@ -174,13 +175,18 @@ func (o *HTTP) Fetch(ctx context.Context, a gate.Admission, r *Request) (*http.R
 	if r.Forward.Host {
 		req.Host = a.Target().Host()
 	}
+	var up *upload
 	if r.Body != nil {
-		req.ContentLength = r.ContentLength
-		req.Body = &upload{ReadCloser: r.Body, p: p}
+		up = &upload{ReadCloser: r.Body, p: p}
+		req.ContentLength, req.Body = r.ContentLength, up
 	}
 	resp, err := o.t.rt.RoundTrip(req)
 	if err != nil {
-		err = failure(ctx, err)
+		if up != nil && up.failed.Load() && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", ErrUpload, err)
+		} else {
+			err = failure(ctx, err)
+		}
 		p.end()
 		return nil, err
 	}
@@ -270,11 +276,15 @@ func (p *patience) end() {
 // upload renews the origin's time while the viewer's body is on its way.
 type upload struct {
 	io.ReadCloser
-	p *patience
+	p      *patience
+	failed atomic.Bool
 }
 
 func (u *upload) Read(b []byte) (int, error) {
 	n, err := u.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		u.failed.Store(true)
+	}
 	u.p.give()
 	return n, err
 }

@@ -18,6 +18,9 @@ import (
 // the program, never of a viewer.
 var ErrNotAdmitted = errors.New("origin: the request was not admitted by a gate")
 
+// ErrUpload means that the viewer's body could not be read to its end. It is no fault of the origin's.
+var ErrUpload = errors.New("origin: the viewer's body ended early")
+
 // Request is what an origin may know of the viewer's request besides the admission. Origins change
 // nothing in it.
 type Request struct {
