@@ -22,7 +22,7 @@ import (
 	"postern/internal/cloudfront/document"
 	"postern/internal/policy"
 	"postern/internal/s3"
-	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local"
 	"postern/internal/seal"
 	"postern/internal/store"
 	"postern/signed"
@@ -68,7 +68,7 @@ func serve(t *testing.T) (url string, s *s3.Service) {
 	must(err)
 	guard, err := audit.NewGuard(audit.GuardConfig{Decider: policy.Owner{}, Writer: discard{}, Region: "us-east-1"})
 	must(err)
-	backend, err := objects.OpenLocal(objects.LocalConfig{Dir: filepath.Join(dir, "objects"), Now: time.Now, Logger: log})
+	backend, err := local.Open(local.Config{Dir: filepath.Join(dir, "objects"), Now: time.Now, Logger: log})
 	must(err)
 	t.Cleanup(func() { must(backend.Close()) })
 	s, err = s3.New(s3.Config{Store: records, Objects: backend, Guard: guard, Account: account, Region: "us-east-1", Now: time.Now})

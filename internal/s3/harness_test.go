@@ -35,7 +35,7 @@ import (
 	"postern/internal/awsapi"
 	"postern/internal/policy"
 	"postern/internal/s3"
-	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local"
 	"postern/internal/seal"
 	"postern/internal/sigv4"
 	"postern/internal/store"
@@ -88,7 +88,7 @@ func TestMain(m *testing.M) {
 // server is the whole of S3: a real record store, the local object backend, the engine, the wire.
 type server struct {
 	engine   *s3.Service
-	backend  *objects.Local
+	backend  *local.Backend
 	records  *store.Store
 	recorder *audittest.Recorder
 	plain    *httptest.Server
@@ -149,7 +149,7 @@ func start(dir string, c serverConfig) (_ *server, stop func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { _ = s.records.Close() })
-	if s.backend, err = objects.OpenLocal(objects.LocalConfig{Dir: filepath.Join(dir, "objects"), Now: c.now, Logger: logger, MinPartSize: c.minPart}); err != nil {
+	if s.backend, err = local.Open(local.Config{Dir: filepath.Join(dir, "objects"), Now: c.now, Logger: logger, MinPartSize: c.minPart}); err != nil {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { _ = s.backend.Close() })

@@ -32,6 +32,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/s3"
 	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local"
 	"postern/internal/seal"
 	"postern/internal/store"
 )
@@ -222,7 +223,7 @@ func (n *node) openServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	backend, err := objects.OpenLocal(objects.LocalConfig{Dir: filepath.Join(n.c.Data, objectsDir), Now: n.c.Now, Logger: n.c.Logger})
+	backend, err := local.Open(local.Config{Dir: filepath.Join(n.c.Data, objectsDir), Now: n.c.Now, Logger: n.c.Logger})
 	if err != nil {
 		return fmt.Errorf("opening the objects: %w", err)
 	}

@@ -103,8 +103,8 @@ const nvme = 0x9A6C9329AC4BC9B5
 
 var nvmeTable = crc64.MakeTable(nvme)
 
-// combiner makes an object's checksum out of its parts' checksums.
-type combiner struct {
+// Combiner makes an object's checksum out of its parts' checksums.
+type Combiner struct {
 	algorithm Algorithm
 	kind      ChecksumType
 	parts     hash.Hash // of a composite checksum
@@ -112,8 +112,9 @@ type combiner struct {
 	missing   bool      // a part has no checksum: the object gets none
 }
 
-func newCombiner(a Algorithm, kind ChecksumType) *combiner {
-	c := &combiner{algorithm: a, kind: kind, missing: a == NoChecksum}
+// NewCombiner returns a Combiner without parts.
+func NewCombiner(a Algorithm, kind ChecksumType) *Combiner {
+	c := &Combiner{algorithm: a, kind: kind, missing: a == NoChecksum}
 	switch {
 	case kind == Composite && a != NoChecksum:
 		c.parts = a.New()
@@ -123,8 +124,8 @@ func newCombiner(a Algorithm, kind ChecksumType) *combiner {
 	return c
 }
 
-// add takes in the next part: its raw checksum and its length in bytes.
-func (c *combiner) add(sum []byte, size int64) {
+// Add takes in the next part: its raw checksum and its length in bytes.
+func (c *Combiner) Add(sum []byte, size int64) {
 	if c.missing = c.missing || len(sum) == 0; c.missing {
 		return
 	}
@@ -139,7 +140,8 @@ func (c *combiner) add(sum []byte, size int64) {
 	c.crc = combineCRC(c.algorithm, c.crc, v, size)
 }
 
-func (c *combiner) checksum() Checksum {
+// Checksum is the object's; zero if a part has none, or if the algorithm cannot be combined.
+func (c *Combiner) Checksum() Checksum {
 	switch {
 	case c.missing:
 		return Checksum{}

@@ -1,8 +1,8 @@
-// Package objects keeps the bytes of S3 objects and an index of them.
+// Package objects says what keeps the bytes of S3 objects: [Backend] is the contract, and package
+// local the backend of one machine, blob files beside a bbolt index.
 //
-// [Backend] is the contract; [Local] is the backend of one machine, blob files beside a bbolt index.
-// The package knows no HTTP, no permissions and no bucket settings: those are the engine's, in
-// package s3 above it. One conformance suite, objecttest, holds every backend to the contract.
+// A backend knows no HTTP, no permissions and no bucket settings: those are the engine's, in package
+// s3 above it. One conformance suite, objecttest, holds every backend to the contract.
 package objects
 
 import (

@@ -1,4 +1,4 @@
-package objects
+package local
 
 import (
 	"bytes"
@@ -18,11 +18,15 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local/blob"
+	"postern/internal/s3/objects/local/record"
 )
 
-func openTest(t testing.TB, dir string) *Local {
+func openTest(t testing.TB, dir string) *Backend {
 	t.Helper()
-	l, err := OpenLocal(LocalConfig{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler), MinPartSize: 1})
+	l, err := Open(Config{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler), MinPartSize: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,14 +35,14 @@ func openTest(t testing.TB, dir string) *Local {
 }
 
 // put stores n bytes of c.
-func put(l *Local, key string, c byte, n int) error {
-	_, err := l.Put(context.Background(), PutRequest{
+func put(l *Backend, key string, c byte, n int) error {
+	_, err := l.Put(context.Background(), objects.PutRequest{
 		Bucket: "b", Key: key, Body: bytes.NewReader(bytes.Repeat([]byte{c}, n)), Size: int64(n),
 	})
 	return err
 }
 
-func read(t testing.TB, l *Local, key string) string {
+func read(t testing.TB, l *Backend, key string) string {
 	t.Helper()
 	_, body, err := l.Get(context.Background(), "b", key)
 	if err != nil {
@@ -69,29 +73,29 @@ func files(t testing.TB, dir string) (paths []string) {
 
 // checkFiles: the files in the folder are those that the index's records own, each whole; and every
 // name has one owner.
-func checkFiles(t testing.TB, l *Local, dir string) {
+func checkFiles(t testing.TB, l *Backend, dir string) {
 	t.Helper()
 	owned := make(map[string]int64)
-	own := func(p piece) {
-		if p.size == 0 {
+	own := func(p record.Piece) {
+		if p.Size == 0 {
 			return
 		}
-		path := filepath.Join(dir, "blobs", filepath.FromSlash(p.name.path()))
+		path := filepath.Join(dir, "blobs", filepath.FromSlash(p.Name.Path()))
 		if _, twice := owned[path]; twice {
 			t.Errorf("two records own %s", path)
 		}
-		owned[path] = p.size
+		owned[path] = p.Size
 	}
 	err := l.view(func(t *txn) error {
 		err := t.objects.ForEach(func(_, v []byte) error {
-			r, err := decodeObject(v)
+			r, err := record.DecodeObject(v)
 			if err != nil {
 				return err
 			}
-			for _, p := range r.pieces {
+			for _, p := range r.Pieces {
 				own(p)
-				if t.free.Get(p.name[:]) != nil {
-					return fmt.Errorf("%s is owned and free", p.name.path())
+				if t.free.Get(p.Name[:]) != nil {
+					return fmt.Errorf("%s is owned and free", p.Name.Path())
 				}
 			}
 			return nil
@@ -100,9 +104,9 @@ func checkFiles(t testing.TB, l *Local, dir string) {
 			return err
 		}
 		return t.parts.ForEach(func(_, v []byte) error {
-			r, err := decodePart(v)
+			r, err := record.DecodePart(v)
 			if err == nil {
-				own(r.piece)
+				own(r.Piece)
 			}
 			return err
 		})
@@ -127,27 +131,27 @@ func checkFiles(t testing.TB, l *Local, dir string) {
 
 // faulty fails like a full or broken disk.
 type faulty struct {
-	blobFile
+	blob.File
 	write, sync, close error
 }
 
 func (f *faulty) Write(p []byte) (int, error) {
 	if f.write != nil {
-		f.blobFile.Write(p[:len(p)/2])
+		f.File.Write(p[:len(p)/2])
 		return len(p) / 2, f.write
 	}
-	return f.blobFile.Write(p)
+	return f.File.Write(p)
 }
 
 func (f *faulty) Sync() error {
 	if f.sync != nil {
 		return f.sync
 	}
-	return f.blobFile.Sync()
+	return f.File.Sync()
 }
 
 func (f *faulty) Close() error {
-	if err := f.blobFile.Close(); err != nil {
+	if err := f.File.Close(); err != nil {
 		return err
 	}
 	return f.close
@@ -170,18 +174,18 @@ func TestFailedWritesLeaveNothing(t *testing.T) {
 			if err := put(l, "k", 'a', 1000); err != nil {
 				t.Fatal(err)
 			}
-			u, err := l.CreateUpload(t.Context(), UploadRequest{Bucket: "b", Key: "k"})
+			u, err := l.CreateUpload(t.Context(), objects.UploadRequest{Bucket: "b", Key: "k"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			create := l.blobs.create
-			l.blobs.create = func(n blobName) (blobFile, error) {
+			create := l.blobs.Create
+			l.blobs.Create = func(n blob.Name) (blob.File, error) {
 				if c.create != nil {
 					return nil, c.create
 				}
 				f, err := create(n)
 				fault := c.fault
-				fault.blobFile = f
+				fault.File = f
 				return &fault, err
 			}
 			kind := errors.Join(c.create, c.fault.write, c.fault.sync, c.fault.close).(interface{ Unwrap() []error }).Unwrap()[0]
@@ -190,12 +194,12 @@ func TestFailedWritesLeaveNothing(t *testing.T) {
 					t.Fatalf("error is %v", err)
 				}
 			}
-			_, err = l.PutPart(t.Context(), PartRequest{Bucket: "b", Key: "k", UploadID: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
+			_, err = l.PutPart(t.Context(), objects.PartRequest{Bucket: "b", Key: "k", UploadID: u.ID, Number: 1, Body: strings.NewReader("x"), Size: 1})
 			if !errors.Is(err, kind) {
 				t.Fatalf("error is %v", err)
 			}
 			checkFiles(t, l, dir)
-			l.blobs.create = create
+			l.blobs.Create = create
 			if n := len(l.index.ready); n < refillNames-5 { // one object, one part and their like have taken some
 				t.Errorf("%d names are left: failed writes have kept theirs", n)
 			}
@@ -221,12 +225,12 @@ func TestIndexFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.index.db.MaxSize = 1 // the file may not grow any more
-	big := PutRequest{Bucket: "b", Key: "new", Body: strings.NewReader("x"), Size: 1,
-		Meta: Meta{User: map[string]string{"k": strings.Repeat("x", 4<<20)}}}
+	big := objects.PutRequest{Bucket: "b", Key: "new", Body: strings.NewReader("x"), Size: 1,
+		Meta: objects.Meta{User: map[string]string{"k": strings.Repeat("x", 4<<20)}}}
 	if _, err := l.Put(t.Context(), big); err == nil || errors.Is(err, errUnknown) {
 		t.Fatalf("error is %v", err)
 	}
-	if _, err := l.Head(t.Context(), "b", "new"); !errors.Is(err, ErrNotFound) {
+	if _, err := l.Head(t.Context(), "b", "new"); !errors.Is(err, objects.ErrNotFound) {
 		t.Fatal(err)
 	}
 	checkFiles(t, l, dir)
@@ -252,13 +256,13 @@ func TestBatch(t *testing.T) {
 			return err
 		}}
 	}
-	batch := []*change{apply(nil, "one"), apply(ErrPrecondition, "two"), apply(nil, "three")}
+	batch := []*change{apply(nil, "one"), apply(objects.ErrPrecondition, "two"), apply(nil, "three")}
 	before, err := l.index.lastCommitted()
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.index.commit(batch)
-	for i, want := range []error{nil, ErrPrecondition, nil} {
+	for i, want := range []error{nil, objects.ErrPrecondition, nil} {
 		if err := <-batch[i].err; err != want {
 			t.Errorf("change %d: %v", i, err)
 		}
@@ -292,10 +296,10 @@ func TestBatch(t *testing.T) {
 	})
 	// One that the index itself refuses fails all, and changes nothing.
 	bad := &change{err: make(chan error, 1), apply: func(t *txn) error { t.put(t.gone, nil, nil); return nil }}
-	batch = []*change{apply(nil, "four"), bad, apply(ErrPrecondition, "five")}
+	batch = []*change{apply(nil, "four"), bad, apply(objects.ErrPrecondition, "five")}
 	l.index.commit(batch)
 	for i, c := range batch {
-		if err := <-c.err; err == nil || i == 2 && err != ErrPrecondition {
+		if err := <-c.err; err == nil || i == 2 && err != objects.ErrPrecondition {
 			t.Errorf("change %d: %v", i, err)
 		}
 	}
@@ -345,8 +349,8 @@ func TestUnknownOutcome(t *testing.T) {
 func TestSecondOpen(t *testing.T) {
 	dir := t.TempDir()
 	openTest(t, dir)
-	_, err := OpenLocal(LocalConfig{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
-	if !errors.Is(err, ErrLocked) {
+	_, err := Open(Config{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, objects.ErrLocked) {
 		t.Fatal(err)
 	}
 }
@@ -359,7 +363,7 @@ func TestOpenRefusesOtherFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if _, err := OpenLocal(LocalConfig{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "format 9") {
+	if _, err := Open(Config{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "format 9") {
 		t.Fatal(err)
 	}
 }
@@ -423,16 +427,16 @@ func TestDamage(t *testing.T) {
 	if err := os.Truncate(blob, 99); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.Get(t.Context(), "b", "k"); !errors.Is(err, ErrDamaged) {
+	if _, _, err := l.Get(t.Context(), "b", "k"); !errors.Is(err, objects.ErrDamaged) {
 		t.Fatalf("cut short: %v", err)
 	}
 	if err := os.Remove(blob); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.Get(t.Context(), "b", "k"); !errors.Is(err, ErrDamaged) {
+	if _, _, err := l.Get(t.Context(), "b", "k"); !errors.Is(err, objects.ErrDamaged) {
 		t.Fatalf("lost: %v", err)
 	}
-	if _, err := l.Copy(t.Context(), CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); !errors.Is(err, ErrDamaged) {
+	if _, err := l.Copy(t.Context(), objects.CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); !errors.Is(err, objects.ErrDamaged) {
 		t.Fatalf("copied: %v", err)
 	}
 	if err := put(l, "k", 'y', 3); err != nil { // writing again mends it
@@ -449,17 +453,17 @@ func TestDamage(t *testing.T) {
 func TestBlobsGo(t *testing.T) {
 	dir := t.TempDir()
 	l := openTest(t, dir)
-	u, err := l.CreateUpload(t.Context(), UploadRequest{Bucket: "b", Key: "multi"})
+	u, err := l.CreateUpload(t.Context(), objects.UploadRequest{Bucket: "b", Key: "multi"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := CompleteRequest{Bucket: "b", Key: "multi", UploadID: u.ID}
+	in := objects.CompleteRequest{Bucket: "b", Key: "multi", UploadID: u.ID}
 	for n := 1; n <= 3; n++ {
-		p, err := l.PutPart(t.Context(), PartRequest{Bucket: "b", Key: "multi", UploadID: u.ID, Number: n, Body: strings.NewReader("part"), Size: 4})
+		p, err := l.PutPart(t.Context(), objects.PartRequest{Bucket: "b", Key: "multi", UploadID: u.ID, Number: n, Body: strings.NewReader("part"), Size: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
-		in.Parts = append(in.Parts, CompletePart{Number: n, ETag: p.ETag})
+		in.Parts = append(in.Parts, objects.CompletePart{Number: n, ETag: p.ETag})
 	}
 	if _, err := l.CompleteUpload(t.Context(), in); err != nil {
 		t.Fatal(err)
@@ -489,22 +493,24 @@ func TestBlobsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Parts go when replaced, left out, aborted, and with their bucket.
-	for _, end := range []func(CompleteRequest) error{
-		func(in CompleteRequest) error { _, err := l.CompleteUpload(t.Context(), in); return err },
-		func(in CompleteRequest) error { return l.AbortUpload(t.Context(), in.Bucket, in.Key, in.UploadID) },
-		func(in CompleteRequest) error { return l.DeleteBucket(t.Context(), in.Bucket) },
+	for _, end := range []func(objects.CompleteRequest) error{
+		func(in objects.CompleteRequest) error { _, err := l.CompleteUpload(t.Context(), in); return err },
+		func(in objects.CompleteRequest) error {
+			return l.AbortUpload(t.Context(), in.Bucket, in.Key, in.UploadID)
+		},
+		func(in objects.CompleteRequest) error { return l.DeleteBucket(t.Context(), in.Bucket) },
 	} {
-		u, err := l.CreateUpload(t.Context(), UploadRequest{Bucket: "b", Key: "parts"})
+		u, err := l.CreateUpload(t.Context(), objects.UploadRequest{Bucket: "b", Key: "parts"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := CompleteRequest{Bucket: "b", Key: "parts", UploadID: u.ID}
+		in := objects.CompleteRequest{Bucket: "b", Key: "parts", UploadID: u.ID}
 		for _, n := range []int{1, 2, 2, 3} {
-			p, err := l.PutPart(t.Context(), PartRequest{Bucket: "b", Key: "parts", UploadID: u.ID, Number: n, Body: strings.NewReader("part"), Size: 4})
+			p, err := l.PutPart(t.Context(), objects.PartRequest{Bucket: "b", Key: "parts", UploadID: u.ID, Number: n, Body: strings.NewReader("part"), Size: 4})
 			if err != nil {
 				t.Fatal(err)
 			}
-			in.Parts = []CompletePart{{Number: n, ETag: p.ETag}}
+			in.Parts = []objects.CompletePart{{Number: n, ETag: p.ETag}}
 		}
 		if err := end(in); err != nil {
 			t.Fatal(err)
@@ -531,16 +537,16 @@ func TestCopyWithoutLinks(t *testing.T) {
 	if err := put(l, "k", 'x', 1<<20); err != nil {
 		t.Fatal(err)
 	}
-	l.blobs.hardLink = func(string, string) error { return &os.LinkError{Op: "link", Err: syscall.EMLINK} }
-	if _, err := l.Copy(t.Context(), CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); err != nil {
+	l.blobs.HardLink = func(string, string) error { return &os.LinkError{Op: "link", Err: syscall.EMLINK} }
+	if _, err := l.Copy(t.Context(), objects.CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); err != nil {
 		t.Fatal(err)
 	}
 	if read(t, l, "c") != strings.Repeat("x", 1<<20) {
 		t.Fatal("the copy differs")
 	}
 	checkFiles(t, l, dir)
-	l.blobs.hardLink = func(string, string) error { return &os.LinkError{Op: "link", Err: syscall.EIO} }
-	if _, err := l.Copy(t.Context(), CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); !errors.Is(err, syscall.EIO) {
+	l.blobs.HardLink = func(string, string) error { return &os.LinkError{Op: "link", Err: syscall.EIO} }
+	if _, err := l.Copy(t.Context(), objects.CopyRequest{Bucket: "b", Key: "c", SourceBucket: "b", SourceKey: "k"}); !errors.Is(err, syscall.EIO) {
 		t.Fatal(err)
 	}
 	checkFiles(t, l, dir)
@@ -550,7 +556,7 @@ func TestCopyWithoutLinks(t *testing.T) {
 func TestSyncFolders(t *testing.T) {
 	dir := t.TempDir()
 	l := openTest(t, dir)
-	l.blobs.syncFolders = true
+	l.blobs.SyncFolders = true
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {

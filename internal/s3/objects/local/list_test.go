@@ -1,4 +1,4 @@
-package objects_test
+package local_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package objects
+package local
 
 import (
 	"errors"
@@ -9,6 +9,9 @@ import (
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local/blob"
 )
 
 // The index is one bbolt file. Its buckets:
@@ -66,8 +69,8 @@ type index struct {
 	failed error // only the committer's: the storage failed in a transaction whose outcome is unknown
 
 	mu     sync.Mutex
-	ready  []blobName // free in the index, no file, not given to anybody
-	erased []blobName // free in the index, file removed: the entries can go
+	ready  []blob.Name // free in the index, no file, not given to anybody
+	erased []blob.Name // free in the index, file removed: the entries can go
 }
 
 // change is one caller's part of a transaction.
@@ -104,14 +107,14 @@ func (t *txn) put(b *bbolt.Bucket, k, v []byte) { t.note(b.Put(k, v)) }
 func (t *txn) delete(b *bbolt.Bucket, k []byte) { t.note(b.Delete(k)) }
 
 // own takes a new record's blob names out of the free ones.
-func (t *txn) own(names []blobName) {
+func (t *txn) own(names []blob.Name) {
 	for i := range names {
 		t.delete(t.free, names[i][:])
 	}
 }
 
 // disown makes a dropped record's blob names free.
-func (t *txn) disown(names []blobName) {
+func (t *txn) disown(names []blob.Name) {
 	for i := range names {
 		t.put(t.free, names[i][:], []byte{})
 	}
@@ -131,7 +134,7 @@ func openIndex(dir string, prepare func() error) (ix *index, err error) {
 		NoStatistics:    true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening %s: %w; stop the process that uses it", path, ErrLocked)
+		return nil, fmt.Errorf("opening %s: %w; stop the process that uses it", path, objects.ErrLocked)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
@@ -179,7 +182,7 @@ func formatIndex(db *bbolt.DB) error {
 			}
 		}
 		for range refillNames {
-			n := newBlobName()
+			n := blob.NewName()
 			if err := tx.Bucket(bucketFree).Put(n[:], []byte{}); err != nil {
 				return err
 			}
@@ -193,12 +196,12 @@ func formatIndex(db *bbolt.DB) error {
 }
 
 // start sweeps, with remove, the files under free names, and begins to commit changes.
-func (ix *index) start(remove func(blobName) error) error {
+func (ix *index) start(remove func(blob.Name) error) error {
 	err := ix.view(func(t *txn) error {
 		return t.free.ForEach(func(k, _ []byte) error {
-			var n blobName
+			var n blob.Name
 			if copy(n[:], k) != len(n) || len(k) != len(n) {
-				return fmt.Errorf("%w: a free blob name of %d bytes", ErrDamaged, len(k))
+				return fmt.Errorf("%w: a free blob name of %d bytes", objects.ErrDamaged, len(k))
 			}
 			if err := remove(n); err != nil {
 				return err
@@ -235,7 +238,7 @@ func (ix *index) change(apply func(*txn) error) error {
 	case ix.queue <- c:
 		return <-c.err
 	case <-ix.stop:
-		return ErrClosed
+		return objects.ErrClosed
 	}
 }
 
@@ -323,7 +326,7 @@ func (ix *index) lastCommitted() (int, error) {
 
 // tend takes the names of erased blobs out of the index and adds fresh ones if few are left. settle
 // must follow.
-func (ix *index) tend(t *txn) (added, dropped []blobName) {
+func (ix *index) tend(t *txn) (added, dropped []blob.Name) {
 	ix.mu.Lock()
 	dropped, ix.erased = ix.erased, nil
 	low := len(ix.ready) < lowNames
@@ -335,9 +338,9 @@ func (ix *index) tend(t *txn) (added, dropped []blobName) {
 		t.own(dropped)
 	}
 	if low {
-		added = make([]blobName, refillNames)
+		added = make([]blob.Name, refillNames)
 		for i := range added {
-			added[i] = newBlobName()
+			added[i] = blob.NewName()
 		}
 		t.disown(added)
 	}
@@ -346,15 +349,15 @@ func (ix *index) tend(t *txn) (added, dropped []blobName) {
 
 // settle makes added names available, and keeps those for the next transaction that this one did not
 // get out of the index.
-func (ix *index) settle(added, kept []blobName) {
+func (ix *index) settle(added, kept []blob.Name) {
 	ix.mu.Lock()
 	ix.ready = append(ix.ready, added...)
 	ix.erased = append(ix.erased, kept...)
 	ix.mu.Unlock()
 }
 
-// take gives out a free name, for a file that does not exist.
-func (ix *index) take() (blobName, error) {
+// Take gives out a free name, for a file that does not exist.
+func (ix *index) Take() (blob.Name, error) {
 	for {
 		ix.mu.Lock()
 		if n := len(ix.ready); n > 0 {
@@ -365,17 +368,17 @@ func (ix *index) take() (blobName, error) {
 		}
 		ix.mu.Unlock()
 		if err := ix.change(func(*txn) error { return nil }); err != nil {
-			return blobName{}, err
+			return blob.Name{}, err
 		}
 	}
 }
 
-// giveBack returns a name that take gave, whose file is gone and which no record ever had.
-func (ix *index) giveBack(n blobName) { ix.settle([]blobName{n}, nil) }
+// GiveBack returns a name that Take gave, whose file is gone and which no record ever had.
+func (ix *index) GiveBack(n blob.Name) { ix.settle([]blob.Name{n}, nil) }
 
 // forget has the next transaction drop names whose files are gone. They are not used again in this
 // run: a reader may have met one in a record and still be about to open it.
-func (ix *index) forget(names []blobName) { ix.settle(nil, names) }
+func (ix *index) forget(names []blob.Name) { ix.settle(nil, names) }
 
 // close ends the committer after the transaction it is in. Nothing is lost: what is not durable was
 // not acknowledged.
@@ -387,7 +390,7 @@ func (ix *index) close() error {
 
 func closedError(err error) error {
 	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
+		return objects.ErrClosed
 	}
 	return err
 }

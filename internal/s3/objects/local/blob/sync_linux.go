@@ -1,4 +1,4 @@
-package objects
+package blob
 
 import (
 	"golang.org/x/sys/unix"
@@ -24,7 +24,7 @@ func needsFolderSync(dir string) bool {
 
 // startWriteback asks the kernel to begin writing the file's dirty pages. It is a hint: the fsync at
 // the end is what makes them durable.
-func startWriteback(f blobFile) {
+func startWriteback(f File) {
 	if f, ok := f.(*os.File); ok {
 		unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 	}

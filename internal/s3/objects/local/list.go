@@ -1,4 +1,4 @@
-package objects
+package local
 
 import (
 	"bytes"
@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local/record"
 )
 
 // walk goes through a bucket's entries below prefix in order, beginning at the index key from, and
@@ -14,21 +17,21 @@ import (
 // common prefix it seeks to what follows everything the prefix hides.
 func walk(c *bbolt.Cursor, bucket, prefix, delimiter string, from []byte,
 	entry func(key string, tail, value []byte) (bool, error), fold func(prefix string) bool) error {
-	below := prefixKey(bucket, prefix)
+	below := record.PrefixKey(bucket, prefix)
 	if bytes.Compare(from, below) < 0 {
 		from = below
 	}
 	k, v := c.Seek(from)
 	for bytes.HasPrefix(k, below) {
-		key, tail, ok := splitKey(bucket, k)
+		key, tail, ok := record.SplitKey(bucket, k)
 		if !ok {
-			return fmt.Errorf("%w: an index key cannot be read", ErrDamaged)
+			return fmt.Errorf("%w: an index key cannot be read", objects.ErrDamaged)
 		}
 		if common, ok := commonPrefix(key, prefix, delimiter); ok {
 			if !fold(common) {
 				return nil
 			}
-			next := successor(prefixKey(bucket, common))
+			next := record.Successor(record.PrefixKey(bucket, common))
 			if next == nil {
 				return nil
 			}
@@ -61,17 +64,17 @@ func above(bucket, after, prefix, delimiter string) ([]byte, bool) {
 	if after == "" {
 		return nil, true
 	}
-	from := entriesKey(bucket, after)
+	from := record.EntriesKey(bucket, after)
 	if common, ok := commonPrefix(after, prefix, delimiter); ok && common == after {
-		from = prefixKey(bucket, after)
+		from = record.PrefixKey(bucket, after)
 	}
-	next := successor(from)
+	next := record.Successor(from)
 	return next, next != nil
 }
 
-// List implements [Backend].
-func (l *Local) List(ctx context.Context, bucket string, in ListRequest) (out ListResult, err error) {
-	if err := checkBucket(bucket); err != nil {
+// List implements [objects.Backend].
+func (l *Backend) List(ctx context.Context, bucket string, in objects.ListRequest) (out objects.ListResult, err error) {
+	if err := record.CheckBucket(bucket); err != nil {
 		return out, fmt.Errorf("listing a bucket: %w", err)
 	}
 	from, ok := above(bucket, in.After, in.Prefix, in.Delimiter)
@@ -92,11 +95,11 @@ func (l *Local) List(ctx context.Context, bucket string, in ListRequest) (out Li
 				if full() {
 					return false, nil
 				}
-				r, err := decodeSummary(value)
+				r, err := record.DecodeSummary(value)
 				if err != nil {
 					return false, err
 				}
-				out.Objects = append(out.Objects, r.info(key))
+				out.Objects = append(out.Objects, r.Info(key))
 				last = key
 				return true, nil
 			},
@@ -110,23 +113,23 @@ func (l *Local) List(ctx context.Context, bucket string, in ListRequest) (out Li
 			})
 	})
 	if err != nil {
-		return ListResult{}, fmt.Errorf("listing a bucket: %w", err)
+		return objects.ListResult{}, fmt.Errorf("listing a bucket: %w", err)
 	}
 	return out, nil
 }
 
-// ListUploads implements [Backend].
-func (l *Local) ListUploads(ctx context.Context, bucket string, in ListUploadsRequest) (out UploadList, err error) {
-	if err := checkBucket(bucket); err != nil {
+// ListUploads implements [objects.Backend].
+func (l *Backend) ListUploads(ctx context.Context, bucket string, in objects.ListUploadsRequest) (out objects.UploadList, err error) {
+	if err := record.CheckBucket(bucket); err != nil {
 		return out, fmt.Errorf("listing uploads: %w", err)
 	}
 	from, ok := above(bucket, in.KeyMarker, in.Prefix, in.Delimiter)
 	if in.KeyMarker != "" && in.IDMarker != "" {
-		id, err := parseUploadID(in.IDMarker)
+		id, err := record.ParseUploadID(in.IDMarker)
 		if err != nil {
 			return out, fmt.Errorf("listing uploads: %w", err)
 		}
-		from = append(uploadKey(bucket, in.KeyMarker, id), 0)
+		from = append(record.UploadKey(bucket, in.KeyMarker, id), 0)
 		ok = true
 	}
 	if in.Max <= 0 || !ok {
@@ -164,7 +167,7 @@ func (l *Local) ListUploads(ctx context.Context, bucket string, in ListUploadsRe
 			})
 	})
 	if err != nil {
-		return UploadList{}, fmt.Errorf("listing uploads: %w", err)
+		return objects.UploadList{}, fmt.Errorf("listing uploads: %w", err)
 	}
 	return out, nil
 }

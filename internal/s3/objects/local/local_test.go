@@ -1,4 +1,4 @@
-package objects_test
+package local_test
 
 import (
 	"log/slog"
@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local"
 	"postern/internal/s3/objects/objecttest"
 )
 
 const minPartSize = 1 << 10
 
-func openLocal(t testing.TB, dir string) *objects.Local {
+func openLocal(t testing.TB, dir string) *local.Backend {
 	t.Helper()
-	l, err := objects.OpenLocal(objects.LocalConfig{
+	l, err := local.Open(local.Config{
 		Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler), MinPartSize: minPartSize,
 	})
 	if err != nil {

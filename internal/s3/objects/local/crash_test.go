@@ -1,4 +1,4 @@
-package objects
+package local
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"postern/internal/s3/objects"
 )
 
 // crashEnv, when set, makes the test binary the process that is killed: the folder it writes to.
@@ -53,12 +55,12 @@ const (
 // crashChild changes objects until it is killed, and prints a line before each change and after its
 // acknowledgement.
 func crashChild(dir string) error {
-	l, err := OpenLocal(LocalConfig{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler), MinPartSize: 1})
+	l, err := Open(Config{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler), MinPartSize: 1})
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	left, err := l.ListUploads(ctx, "b", ListUploadsRequest{Max: 1000})
+	left, err := l.ListUploads(ctx, "b", objects.ListUploadsRequest{Max: 1000})
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func crashChild(dir string) error {
 }
 
 // crashChange makes one random change.
-func crashChange(ctx context.Context, l *Local, worker int, say func(string, ...any)) error {
+func crashChange(ctx context.Context, l *Backend, worker int, say func(string, ...any)) error {
 	op := rand.Uint64()
 	key := fmt.Sprintf("w%d/k%d", worker, rand.IntN(crashKeys))
 	sizes := []int{0, 1, 1000, 1000, 5000, 300 << 10, 700 << 10}
@@ -99,9 +101,9 @@ func crashChange(ctx context.Context, l *Local, worker int, say func(string, ...
 		err = l.Delete(ctx, "b", key)
 	case 1:
 		c = content(fmt.Sprintf("%d:%d", rand.Uint64(), 1000+rand.IntN(500<<10)))
-		var u Upload
-		u, err = l.CreateUpload(ctx, UploadRequest{Bucket: "b", Key: key})
-		in := CompleteRequest{Bucket: "b", Key: key, UploadID: u.ID}
+		var u objects.Upload
+		u, err = l.CreateUpload(ctx, objects.UploadRequest{Bucket: "b", Key: key})
+		in := objects.CompleteRequest{Bucket: "b", Key: key, UploadID: u.ID}
 		b := c.bytes()
 		for n := 1; n <= 3 && err == nil; n++ {
 			part := b[:len(b)/3+1/n*len(b)/9]
@@ -109,9 +111,9 @@ func crashChange(ctx context.Context, l *Local, worker int, say func(string, ...
 				part = b
 			}
 			b = b[len(part):]
-			var p Part
-			p, err = l.PutPart(ctx, PartRequest{Bucket: "b", Key: key, UploadID: u.ID, Number: n, Body: bytes.NewReader(part), Size: -1})
-			in.Parts = append(in.Parts, CompletePart{Number: n, ETag: p.ETag})
+			var p objects.Part
+			p, err = l.PutPart(ctx, objects.PartRequest{Bucket: "b", Key: key, UploadID: u.ID, Number: n, Body: bytes.NewReader(part), Size: -1})
+			in.Parts = append(in.Parts, objects.CompletePart{Number: n, ETag: p.ETag})
 		}
 		if err == nil {
 			say("begin %d %s %s", op, key, c)
@@ -120,16 +122,16 @@ func crashChange(ctx context.Context, l *Local, worker int, say func(string, ...
 	case 2:
 		source := fmt.Sprintf("w%d/source", worker)
 		say("begin %d %s %s", op, source, c)
-		_, err = l.Put(ctx, PutRequest{Bucket: "b", Key: source, Body: bytes.NewReader(c.bytes()), Size: -1})
+		_, err = l.Put(ctx, objects.PutRequest{Bucket: "b", Key: source, Body: bytes.NewReader(c.bytes()), Size: -1})
 		if err == nil {
 			say("done %d", op)
 			op++
 			say("begin %d %s %s", op, key, c)
-			_, err = l.Copy(ctx, CopyRequest{Bucket: "b", Key: key, SourceBucket: "b", SourceKey: source})
+			_, err = l.Copy(ctx, objects.CopyRequest{Bucket: "b", Key: key, SourceBucket: "b", SourceKey: source})
 		}
 	default:
 		say("begin %d %s %s", op, key, c)
-		_, err = l.Put(ctx, PutRequest{Bucket: "b", Key: key, Body: bytes.NewReader(c.bytes()), Size: -1})
+		_, err = l.Put(ctx, objects.PutRequest{Bucket: "b", Key: key, Body: bytes.NewReader(c.bytes()), Size: -1})
 	}
 	if err == nil {
 		say("done %d", op)
@@ -218,10 +220,10 @@ func crashRun(t *testing.T, dir string, state map[string]content) (begun map[str
 }
 
 // crashFound says which of the contents allowed the key has.
-func crashFound(t *testing.T, l *Local, key string, allowed []content) content {
+func crashFound(t *testing.T, l *Backend, key string, allowed []content) content {
 	t.Helper()
 	_, body, err := l.Get(t.Context(), "b", key)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, objects.ErrNotFound) {
 		for _, c := range allowed {
 			if c == "-" || c == "" {
 				return "-"

@@ -1,4 +1,4 @@
-package objects_test
+package local_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local"
 )
 
 func benchPut(b *testing.B, size, writers int) {
@@ -95,7 +96,7 @@ func BenchmarkOpen(b *testing.B) {
 				if c.fresh {
 					d = fmt.Sprint(dir, "/", i)
 				}
-				l, err := objects.OpenLocal(objects.LocalConfig{Dir: d, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+				l, err := local.Open(local.Config{Dir: d, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					b.Fatal(err)
 				}

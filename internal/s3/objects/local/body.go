@@ -1,4 +1,4 @@
-package objects
+package local
 
 import (
 	"errors"
@@ -8,16 +8,20 @@ import (
 	"os"
 	"sort"
 	"sync/atomic"
+
+	"postern/internal/s3/objects"
+	"postern/internal/s3/objects/local/blob"
+	"postern/internal/s3/objects/local/record"
 )
 
 // pieces is the body of an object of several blobs. It opens one at a time, so that an object of
 // 10,000 parts costs one file descriptor, and holds them all against removal.
 type pieces struct {
-	l      *Local
-	parts  []piece // those with bytes
-	starts []int64 // offset of each
+	l      *Backend
+	parts  []record.Piece // those with bytes
+	starts []int64        // offset of each
 	size   int64
-	first  blobName
+	first  blob.Name
 
 	off     int64    // of the next Read
 	file    *os.File // the piece that Read is in, or nil
@@ -25,18 +29,18 @@ type pieces struct {
 	closed  atomic.Bool
 }
 
-func newPieces(l *Local, r *objectRecord) *pieces {
+func newPieces(l *Backend, r *record.Object) *pieces {
 	b := &pieces{l: l}
-	for _, p := range r.pieces {
-		if p.size > 0 {
+	for _, p := range r.Pieces {
+		if p.Size > 0 {
 			b.parts = append(b.parts, p)
 			b.starts = append(b.starts, b.size)
-			b.size += p.size
+			b.size += p.Size
 		}
 	}
 	if len(b.parts) > 0 {
-		b.first = b.parts[0].name
-		l.blobs.hold(b.first)
+		b.first = b.parts[0].Name
+		l.blobs.Hold(b.first)
 	}
 	return b
 }
@@ -47,9 +51,9 @@ func (b *pieces) at(off int64) int {
 }
 
 func (b *pieces) open(i int) (*os.File, error) {
-	f, err := b.l.blobs.open(b.parts[i])
+	f, err := b.l.blobs.Read(b.parts[i].Name, b.parts[i].Size)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading an object: %w: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("reading an object: %w: %w", objects.ErrDamaged, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading an object: %w", err)
@@ -85,8 +89,8 @@ func (b *pieces) Read(p []byte) (int, error) {
 }
 
 // readPiece reads what the piece has of p at off, at least a byte.
-func readPiece(f *os.File, part piece, p []byte, off int64) (int, error) {
-	if rest := part.size - off; int64(len(p)) > rest {
+func readPiece(f *os.File, part record.Piece, p []byte, off int64) (int, error) {
+	if rest := part.Size - off; int64(len(p)) > rest {
 		p = p[:rest]
 	}
 	n, err := f.ReadAt(p, off)
@@ -94,7 +98,7 @@ func readPiece(f *os.File, part piece, p []byte, off int64) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF {
-		err = fmt.Errorf("reading an object: %w: %w", ErrDamaged, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("reading an object: %w: %w", objects.ErrDamaged, io.ErrUnexpectedEOF)
 	}
 	return n, err
 }
@@ -153,7 +157,7 @@ func (b *pieces) Close() error {
 		b.file.Close()
 	}
 	if len(b.parts) > 0 {
-		b.l.unlink(b.l.blobs.release(b.first))
+		b.l.unlink(b.l.blobs.Release(b.first))
 	}
 	return nil
 }

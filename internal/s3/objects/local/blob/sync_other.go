@@ -1,8 +1,8 @@
 //go:build !linux
 
-package objects
+package blob
 
 // needsFolderSync: where nothing better is known, POSIX's rule holds.
 func needsFolderSync(string) bool { return true }
 
-func startWriteback(blobFile) {}
+func startWriteback(File) {}
