@@ -128,8 +128,11 @@ func (x *exchange) write(status int, contentType, cache []string, body []byte, e
 	}
 }
 
-// common are the headers of every answer.
+// common are the headers of every answer. It is called when the answer begins, and gives the viewer its
+// time to take it: the deadline of the server, or one left over from the connection's last answer, must
+// not strike one that comes late.
 func (x *exchange) common(h http.Header, cache []string, end bool) {
+	x.renew()
 	h["Connection"] = keepAlive // net/http makes it close, or drops it, where that is what happens
 	if end {
 		h["Connection"] = closing

@@ -135,6 +135,9 @@ func (x *exchange) stream(resp *http.Response) error {
 	return err
 }
 
+// renew gives the viewer its time anew, so that a slow one is not cut and a stalled one is.
+func (x *exchange) renew() { x.rc.SetWriteDeadline(time.Now().Add(x.edge.o.Stall)) }
+
 // copy passes a body on, at once when its length is unknown: it may be a stream that pauses.
 func (x *exchange) copy(body io.Reader, flush bool) error {
 	buffer := buffers.Get().(*[chunk]byte)
@@ -142,7 +145,7 @@ func (x *exchange) copy(body io.Reader, flush bool) error {
 	for {
 		n, err := body.Read(buffer[:])
 		if n > 0 {
-			x.rc.SetWriteDeadline(time.Now().Add(x.edge.o.Stall))
+			x.renew()
 			written, werr := x.w.Write(buffer[:n])
 			x.bytes += int64(written)
 			if werr != nil {
@@ -166,7 +169,7 @@ func (x *exchange) copy(body io.Reader, flush bool) error {
 // sendFile lets the kernel send, piece by piece so that the deadline can be renewed in between.
 func (x *exchange) sendFile(file *os.File, left int64) error {
 	for left > 0 {
-		x.rc.SetWriteDeadline(time.Now().Add(x.edge.o.Stall))
+		x.renew()
 		n, err := io.CopyN(x.w, file, min(left, fileChunk))
 		x.bytes += n
 		left -= n
@@ -177,9 +180,9 @@ func (x *exchange) sendFile(file *os.File, left int64) error {
 	return nil
 }
 
-// patientBody renews the viewer's time while its body keeps coming, and ends the watch with the body.
-// A transport may still be reading when the answer is complete; by then the connection's deadlines are the
-// server's again, and are left alone.
+// patientBody renews the viewer's time while its body keeps coming. At the body's end net/http lifts the
+// read deadline and reads ahead, so none may be set after it. Nor when the exchange is over: a transport may
+// still be reading, but the connection's deadlines are the server's again.
 type patientBody struct {
 	io.ReadCloser
 	rc    *http.ResponseController
@@ -190,23 +193,19 @@ type patientBody struct {
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.watch(time.Now().Add(b.stall))
+	b.mu.Lock()
+	if !b.over {
+		b.rc.SetReadDeadline(time.Now().Add(b.stall))
+	}
+	b.mu.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		b.watch(time.Time{})
+		b.finish()
 	}
-	return n, err // after any other error the deadline stays: closing a body reads what is left of it
+	return n, err
 }
 
-func (b *patientBody) watch(until time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.over {
-		b.rc.SetReadDeadline(until)
-	}
-}
-
-// finish is called when the exchange is over.
+// finish ends the watch.
 func (b *patientBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

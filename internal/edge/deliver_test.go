@@ -281,7 +281,37 @@ func TestServerDeadlines(t *testing.T) {
 	want(t, "first", c.do("GET", "/web/a"), 200, "late ")
 	want(t, "upload", c.send("POST", "POST /web/a HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 2\r\n\r\nhi"), 200, "late hi")
 	want(t, "again", c.do("GET", "/web/a"), 200, "late ")
+	want(t, "without a body", c.do("HEAD", "/web/a"), 200, "")
 	want(t, "refusal", c.do("GET", "/report.pdf"), 403, xmlOf(signed.MissingKey))
+}
+
+// An answer may come later than Stall, and take longer, if only it moves.
+func TestSlowAnswer(t *testing.T) {
+	const stall = 400 * time.Millisecond
+	w := newWorld(t, nil, func(o *Options) { o.Stall = stall })
+	late := func(r *http.Request) bool {
+		select {
+		case <-time.After(stall + stall/4):
+			return true
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	w.web.on(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" {
+			io.WriteString(rw, "one")
+			rw.(http.Flusher).Flush()
+		}
+		body, _ := io.ReadAll(r.Body)
+		if late(r) {
+			fmt.Fprintf(rw, "two%s", body)
+		}
+	})
+	c := w.dial()
+	want(t, "slow", c.do("GET", "/web/a"), 200, "onetwo")
+	want(t, "late", c.do("HEAD", "/web/a"), 200, "")
+	want(t, "late after an upload", c.send("POST", "POST /web/a HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 2\r\n\r\nhi"), 200, "twohi")
+	want(t, "late after a chunked one", c.send("PUT", "PUT /web/a HTTP/1.1\r\nHost: "+host+"\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), 200, "twohi")
 }
 
 // A viewer who begins a body and stops is cut.

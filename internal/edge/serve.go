@@ -51,14 +51,6 @@ type exchange struct {
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{edge: e, w: w, r: r, rc: http.NewResponseController(w), id: requestID(), start: time.Now(), at: -1}
 	defer x.record()
-	// Deadlines are the edge's own: renewed while bytes move, so that a slow viewer is not cut and a
-	// stalled one is. One left over from the connection's last request must not strike this one. The
-	// server's read deadline has done its work once there is no body to read; left standing it would end a
-	// long answer, since net/http reads ahead and takes a timeout there for a viewer who left.
-	x.rc.SetWriteDeadline(x.start.Add(e.o.Stall))
-	if r.Body == nil || r.Body == http.NoBody {
-		x.rc.SetReadDeadline(time.Time{})
-	}
 	x.viewer, x.scheme = e.viewer(r)
 	x.serve()
 }
