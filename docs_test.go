@@ -42,6 +42,12 @@ Printed from the operation tables by ` + "`go test . -update`" + `; do not edit.
 once, with a sentence that says so. An option of a listed operation that is not honoured is refused, not
 ignored, where ignoring it would serve or keep content otherwise than asked.
 `)
+	b.WriteString(`
+Signatures: SigV4 in the header, in the query (presigned, up to seven days) and over aws-chunked bodies; SigV2
+in the query for GET and HEAD only, because ` + "`aws s3 presign`" + ` of the AWS CLI v1 makes it. boto3 makes SigV2
+presigned URLs too unless told otherwise: for ` + "`put_object`" + ` give the client ` + "`Config(signature_version=\"s3v4\")`" + `,
+as AWS itself asks for since 2020.
+`)
 	for _, s := range services {
 		list := s.Describe()
 		fmt.Fprintf(&b, "\n## %s (%d operations)\n\n| operation | request |\n|---|---|\n", names[s.Name], len(list))

@@ -84,8 +84,9 @@ func newKeysCreate(env cli.Env) *cobra.Command {
 		Use:   "create --name NAME",
 		Short: "Make a key pair and register its public half",
 		Long: `Create makes a key pair, writes the private key to NAME.pem (PKCS#1 for RSA, SEC 1 for ECDSA: the forms
-every AWS-side tool reads) with mode 0600, and only then registers the public key and puts it into the
-key group. If something fails on the way, the private key stays, and the error says how to go on.`,
+that AWS's tools read; version 1 of the AWS CLI signs with RSA only) with mode 0600, and only then
+registers the public key and puts it into the key group. A key in no group is trusted by nobody. If
+something fails on the way, the private key stays, and the error says how to go on.`,
 		Example: `  postern keys create --name 2030-spring --type ecdsa --key-group postern
   postern keys create --name mine --from private.pem --key-group postern`,
 		Args: cli.ExactArgs(0, "no argument"),
@@ -272,7 +273,8 @@ func printCreated(env cli.Env, o keysCreateOptions, p keyPair, id string, group 
 	if group != nil {
 		fmt.Fprintf(&b, "key group    %s (%s)\n", group.KeyGroupConfig.Name, group.Id)
 	} else {
-		b.WriteString("key group    none: no distribution trusts this key until it is put into one\n")
+		b.WriteString("key group    none: nobody trusts this key yet\n")
+		fmt.Fprintf(&b, "\nHave it trusted: postern keys create --name %q --from %q --key-group GROUP\n", o.name, p.privateFile)
 	}
 	fmt.Fprintf(&b, "\nSign with it: postern sign URL --expires-in 7d --key %q --key-pair-id %s\n", p.privateFile, id)
 	if _, err := fmt.Fprint(env.Stdout, b.String()); err != nil {

@@ -1,6 +1,9 @@
 package up
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,5 +30,41 @@ func TestServable(t *testing.T) {
 	}
 	if err := servable(would, "EBAD"); err == nil || !strings.Contains(err.Error(), "WebACLId") {
 		t.Errorf("a document with a web ACL: %v", err)
+	}
+}
+
+// TestMissingPart: a folder that was complete once and has lost a part is refused, and nothing is made in
+// the part's place.
+func TestMissingPart(t *testing.T) {
+	for _, part := range []string{storeDir, objectsDir} {
+		t.Run(part, func(t *testing.T) {
+			c := config(t)
+			ctx, stop := context.WithCancel(context.Background())
+			if err := Run(ctx, c, func(Started) { stop() }); err != nil {
+				t.Fatal(err)
+			}
+			lost := filepath.Join(c.Data, part)
+			if err := os.RemoveAll(lost); err != nil {
+				t.Fatal(err)
+			}
+			err := Run(context.Background(), c, func(Started) { t.Error("it started") })
+			if err == nil || !strings.Contains(err.Error(), part+" is missing") {
+				t.Errorf("got %v", err)
+			}
+			if _, err := os.Stat(lost); err == nil {
+				t.Error("the part was made anew")
+			}
+		})
+	}
+}
+
+// TestNetwork: 0.0.0.0 means IPv4.
+func TestNetwork(t *testing.T) {
+	for address, want := range map[string]string{
+		"0.0.0.0:0": "tcp4", "127.0.0.1:8080": "tcp4", "[::1]:8080": "tcp", "[::]:0": "tcp", "localhost:8080": "tcp",
+	} {
+		if got := network(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
 	}
 }

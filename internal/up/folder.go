@@ -61,6 +61,20 @@ func prepareFolder(data string) error {
 	return nil
 }
 
+// checkWhole refuses a folder of which a part has gone. Its first start is over once env.json is there;
+// making the missing part anew would pass over a loss in silence, and hide what is left.
+func checkWhole(data string) error {
+	if _, err := os.Stat(filepath.Join(data, envFileName)); err != nil {
+		return nil // a first start, or one that was cut off
+	}
+	for _, part := range []string{storeDir, objectsDir} {
+		if _, err := os.Stat(filepath.Join(data, part)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("opening the data folder: %s is missing in %s: put it back from a backup, or start on an empty folder without what was in it", part, data)
+		}
+	}
+	return nil
+}
+
 // openRootKey reads the root key, or makes it in a folder that has no records yet. Records without
 // their root key are lost, and a new key would only hide that.
 func openRootKey(data string) (*seal.RootKey, error) {

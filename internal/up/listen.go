@@ -44,7 +44,7 @@ func bind(c Config) (s sockets, err error) {
 		if l.address == "" || l.role == c.Role {
 			continue
 		}
-		socket, err := net.Listen("tcp", l.address)
+		socket, err := net.Listen(network(l.address), l.address)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return s, &AddressInUseError{Flag: l.flag, Address: l.address}
 		}
@@ -57,6 +57,15 @@ func bind(c Config) (s sockets, err error) {
 		return s, errors.New("nothing to listen on: every listener of this role is turned off")
 	}
 	return s, nil
+}
+
+// network is "tcp4" for an IPv4 address. For 0.0.0.0, plain "tcp" would open IPv6 as well, past a firewall
+// that was told of IPv4 only.
+func network(address string) string {
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 func (s sockets) all() (open []net.Listener) {

@@ -183,6 +183,9 @@ func (n *node) start(ctx context.Context) (Started, error) {
 
 // openGround opens what everything stands on: root key, records, identity.
 func (n *node) openGround(ctx context.Context) (err error) {
+	if err := checkWhole(n.c.Data); err != nil {
+		return err
+	}
 	if n.root, err = openRootKey(n.c.Data); err != nil {
 		return err
 	}

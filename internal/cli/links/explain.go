@@ -72,6 +72,9 @@ have been made for, so that a link whose path was changed altogether is still re
 			if err := keys.reliable(e.Code); err != nil {
 				return err
 			}
+			if e.Allowed && e.Hint == "" {
+				e.Hint = elsewhereHint
+			}
 			if hint := keys.grouplessHint(); hint != "" {
 				e.Hint = hint
 			} else if e.Cause == signed.CauseAddress && !r.ViewerIP.IsValid() {

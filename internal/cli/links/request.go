@@ -133,6 +133,10 @@ const quoteHint = "There is no Signature in the URL: the shell cut it at the fir
 
 const viewerHint = "the grant names an address: say with --viewer-ip from where the link is used"
 
+// elsewhereHint is what a good signature leaves open.
+const elsewhereHint = "if it is refused all the same: InvalidKey means that the path's behaviour does not trust this key's group; " +
+	"an error with a RequestId comes from the origin, which has no such object or refuses it"
+
 // keyFinder finds the public keys that a request names. It belongs to one command and one goroutine.
 type keyFinder struct {
 	ctx context.Context

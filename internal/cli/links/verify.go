@@ -31,9 +31,11 @@ func NewVerify(env cli.Env) *cobra.Command {
 	var o requestOptions
 	cmd := &cobra.Command{
 		Use:   "verify URL",
-		Short: "Say whether a signed URL or cookies open, as the gate would",
-		Long: `Verify decides about a request as the gate does, and says the verdict in one line: exit code 0 if it
-opens, 1 if it does not. Use explain to learn why not.
+		Short: "Say whether a signature and its policy are good, as the gate would",
+		Long: `Verify judges a request's signature and its policy as the gate does, and says the verdict in one line:
+exit code 0 if they are good, 1 if they are not. Use explain to learn why not. What only the edge and
+the origin know is theirs: whether the path's behaviour needs a signature and which key groups it
+trusts, and whether there is such an object.
 ` + requestHelp,
 		Example: `  postern verify "$LINK"
   postern verify "$LINK" --at 2030-01-01T00:00:00Z
