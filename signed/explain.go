@@ -545,7 +545,7 @@ func (e *explainer) signature() {
 		e.foreignSignature(o)
 		return
 	}
-	if pub, isRSA := x.key.Public.(*rsa.PublicKey); !isRSA || pub == nil {
+	if _, isRSA := x.key.Public.(*rsa.PublicKey); !isRSA {
 		for _, other := range []Hash{SHA1, SHA256} {
 			if other != x.hash && x.key.verify(other, other.digest(x.text(), new([32]byte)), x.sig()) {
 				e.wrongHash(other)
@@ -580,8 +580,8 @@ func (e *explainer) otherSigner() string {
 		if k == nil || k.Fingerprint == e.x.key.Fingerprint {
 			continue
 		}
-		if pub, ok := k.Public.(*rsa.PublicKey); ok {
-			if len(e.x.sig()) == pub.Size() && openSignature(k, e.x.sig(), e.x.hash).ok {
+		if _, isRSA := k.Public.(*rsa.PublicKey); isRSA {
+			if openSignature(k, e.x.sig(), e.x.hash).ok {
 				return id
 			}
 			continue

@@ -92,6 +92,8 @@ func TestExplainAlteredURL(t *testing.T) {
 		{"chunk inserted", bare, strings.Replace(bare, "report", "final-report", 1), "path", 15, nil, true},
 		{"every dash changed", "https://h/2031-05-01-a", "https://h/2031_05_01_a", "path", 6, nil, true},
 		{"two letters side by side", bare, strings.Replace(bare, "report", "rexxrt", 1), "path", 17, nil, true},
+		{"two letters side by side in the query", u, strings.Replace(u, "large", "lxxge", 1), "query", 7, nil, true},
+		{"a swap and a letter too many", bare, strings.Replace(strings.Replace(bare, "report", "repxort", 1), "uploads", "uplaods", 1), "path", 5, nil, true},
 		{"two letters apart", bare, strings.Replace(strings.Replace(bare, "report", "rxport", 1), "pdf", "pdx", 1), "path", 16, nil, true},
 		{"a date by two digits", bare, strings.Replace(bare, "2031", "2130", 1), "path", 11, nil, true},
 		{"index.html", "https://h/a/index.html", "https://h/a/", "path", 4, nil, false},
@@ -372,6 +374,26 @@ func TestExplainForeignSignature(t *testing.T) {
 	}{{pss, rsaID, "PSS"}, {raw, ecID, "DER"}} {
 		e := explained(t, Request{URL: fmt.Sprintf("%s?Expires=%d&Signature=%s&Key-Pair-Id=%s&Hash-Algorithm=SHA256", goodURL, noon.Unix(), EncodeText(c.sig), c.id), Time: before}, config)
 		contains(t, e.Hint, c.part)
+	}
+}
+
+// TestExplainSignatureAboveModulus: s + N opens to what s opens to, and is no signature all the same (RFC
+// 8017 section 5.2.2).
+func TestExplainSignatureAboveModulus(t *testing.T) {
+	n := rsaKey().N
+	for i := 0; ; i++ {
+		u := fmt.Sprintf("https://h/%d", i)
+		s := new(big.Int).SetBytes(must(signerOf(rsaID, rsaKey()).SignPolicy(must(CannedPolicy(u, noon)))))
+		if s.Add(s, n).BitLen() > 2048 {
+			continue
+		}
+		link := fmt.Sprintf("%s?Expires=%d&Signature=%s&Key-Pair-Id=%s&Hash-Algorithm=SHA256", u, noon.Unix(), EncodeText(s.Bytes()), rsaID)
+		e := explained(t, Request{URL: link, Time: before}, ExplainConfig{})
+		if e.Cause != CauseSignature {
+			t.Fatalf("%+v", e)
+		}
+		contains(t, e.Sentence, "none that the key "+rsaID+" made")
+		return
 	}
 }
 

@@ -116,7 +116,7 @@ func compareTail(path, query string, hasQuery bool, u urlParts) section {
 		return sectionPath
 	case !hasQuery && strings.HasSuffix(path, "*"):
 		return sectionNone
-	case !hasQuery && u.query != "", !glob(query, u.query):
+	case !glob(query, u.query): // without a query in the resource, only none fits
 		return sectionQuery
 	}
 	return sectionNone
