@@ -31,6 +31,7 @@ const (
 	FaultFolded
 	FaultFieldName
 	FaultHost
+	FaultHostDiffers
 	FaultContentLength
 	FaultTransferEncoding
 	FaultLengthAndEncoding
@@ -63,6 +64,8 @@ func (f Fault) String() string {
 		return "A field name is empty, not a token, or not directly followed by a colon."
 	case FaultHost:
 		return "There is not exactly one Host header field."
+	case FaultHostDiffers:
+		return "The request target names another host than the Host header field."
 	case FaultContentLength:
 		return "Content-Length is not one decimal number."
 	case FaultTransferEncoding:
@@ -218,6 +221,10 @@ func (p *parser) lines(b []byte, limit int) (n int, ok bool) {
 		case first:
 			p.requestLine(line)
 		case len(line) == 0:
+			if p.state == inHead && !hostsAgree(b[:end]) {
+				p.refuse(FaultHostDiffers)
+				return 0, false
+			}
 			return end, true
 		default:
 			p.field(line)
@@ -292,6 +299,30 @@ func (p *parser) field(line []byte) {
 	default:
 		p.refuse(FaultUpgrade)
 	}
+}
+
+// hostsAgree holds a target in absolute form to the Host field, to which a client makes it equal (RFC 9112
+// section 3.2.2). net/http shows its handler the target's host alone, and a proxy before us may have routed
+// by the other.
+func hostsAgree(head []byte) bool {
+	_, rest, _ := bytes.Cut(head, space)
+	if rest[0] == '/' { // a target is not empty
+		return true
+	}
+	uri, _, _ := bytes.Cut(rest, space)
+	_, authority, ok := bytes.Cut(uri, []byte("://"))
+	if !ok {
+		return true // no host in it; whoever reads targets refuses it
+	}
+	if end := bytes.IndexAny(authority, "/?"); end >= 0 {
+		authority = authority[:end]
+	}
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if name, value, ok := bytes.Cut(line, colon); ok && is(name, "host") {
+			return bytes.EqualFold(bytes.Trim(value, " \t"), authority)
+		}
+	}
+	return true // HTTP/1.0 without a Host field
 }
 
 // endHead decides what follows a head (RFC 9112 section 6.3).

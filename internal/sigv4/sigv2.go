@@ -56,6 +56,8 @@ func (a *Auth) parseQueryV2() error {
 	return nil
 }
 
+func isControl(c rune) bool { return c < ' ' || c == 0x7F }
+
 func (a *Auth) verifyV2(r *http.Request, secret []byte, rules Rules) (*Payload, error) {
 	if !rules.S3 || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil, invalidRequest("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
@@ -66,13 +68,17 @@ func (a *Auth) verifyV2(r *http.Request, secret []byte, rules Rules) (*Payload, 
 			amz[lower] = strings.Join(values, ",")
 		}
 	}
-	standard := map[string]string{"content-md5": r.Header.Get("Content-Md5"), "content-type": r.Header.Get("Content-Type")}
 	var resources []string
 	_, query := RawTarget(r)
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, given := strings.Cut(part, "=")
 		switch plain, ok := unescape(value, true); {
-		case !ok:
+		case !ok, strings.ContainsFunc(plain, isControl):
+			// A line end in a value would let what was signed be read as other lines: other headers, another
+			// expiry, another object.
+			return nil, invalidURI()
+		case strings.Contains(plain, "&") && slices.Contains(v2Resources, name):
+			// For the same reason: values are signed joined by it, as they are.
 			return nil, invalidURI()
 		case name == "", name == "AWSAccessKeyId", name == "Signature", name == "Expires":
 		case slices.Contains(v2Resources, name):
@@ -85,8 +91,6 @@ func (a *Auth) verifyV2(r *http.Request, secret []byte, rules Rules) (*Payload, 
 				return nil, invalidRequest("The parameter " + name + " was given more than once.")
 			}
 			amz[name] = plain
-		case standard[name] == "" && (name == "content-md5" || name == "content-type"):
-			standard[name] = plain
 		default:
 			return nil, &Error{Status: http.StatusForbidden, Code: "AccessDenied",
 				Message: "A link signed with Signature Version 2 may not carry the query parameter " + strconv.Quote(name) + ", which it does not sign. Please use AWS4-HMAC-SHA256."}
@@ -94,7 +98,7 @@ func (a *Auth) verifyV2(r *http.Request, secret []byte, rules Rules) (*Payload, 
 	}
 	slices.Sort(resources)
 	var text strings.Builder
-	text.WriteString(r.Method + "\n" + standard["content-md5"] + "\n" + standard["content-type"] + "\n" +
+	text.WriteString(r.Method + "\n" + r.Header.Get("Content-Md5") + "\n" + r.Header.Get("Content-Type") + "\n" +
 		strconv.FormatInt(a.expiresAt.Unix(), 10) + "\n")
 	names := make([]string, 0, len(amz))
 	for name := range amz {
