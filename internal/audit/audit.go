@@ -11,11 +11,27 @@ package audit
 import (
 	"errors"
 	"time"
+
+	"postern/internal/policy"
 )
 
 // ErrNotWritten is wrapped by the error of an operation that failed because its audit line could not
 // be written.
 var ErrNotWritten = errors.New("the audit line could not be written")
+
+// Split is a [Writer] that keeps apart what anybody can cause without a credential, such as an edge's reads
+// for viewers of a public path and refused strangers, from what a credential did. The first can be as much
+// as strangers like, so its writer should be bounded; the second should be kept.
+type Split struct{ Credentialed, Uncredentialed Writer }
+
+// Write implements [Writer].
+func (s Split) Write(e Event) error {
+	switch e.UserIdentity.Type {
+	case policy.Service.String(), policy.Anonymous.String():
+		return s.Uncredentialed.Write(e)
+	}
+	return s.Credentialed.Write(e)
+}
 
 // Event is one operation in CloudTrail's words
 // (docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).

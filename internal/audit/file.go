@@ -45,8 +45,11 @@ type FileConfig struct {
 	Interval time.Duration
 	// MaxBytes rotates the file before it would grow beyond it; 0 means DefaultMaxBytes. A full file
 	// audit.jsonl becomes audit-0000000001-20060102T150405Z.jsonl, with a number that counts up, so
-	// that names sort as the lines were written. Full files are never removed by Postern.
+	// that names sort as the lines were written.
 	MaxBytes int64
+	// Keep is how many full files are kept; at a rotation the oldest beyond them are removed. 0 keeps
+	// all of them.
+	Keep int
 	// Now is the clock for the names of full files; nil means time.Now.
 	Now func() time.Time
 }
@@ -83,8 +86,8 @@ func OpenFile(c FileConfig) (*File, error) {
 	switch {
 	case c.Path == "":
 		return nil, errors.New("opening the audit log: a path is required")
-	case c.Interval < 0 || c.MaxBytes < 0:
-		return nil, errors.New("opening the audit log: the interval and the size must not be negative")
+	case c.Interval < 0 || c.MaxBytes < 0 || c.Keep < 0:
+		return nil, errors.New("opening the audit log: the interval, the size and the number of files must not be negative")
 	case c.Sync > SyncAlways:
 		return nil, fmt.Errorf("opening the audit log: unknown sync mode %d", c.Sync)
 	}
@@ -279,23 +282,56 @@ func (f *File) rotate() error {
 	}
 	f.f.Close() // synced above
 	f.f = nil
-	return f.open()
+	if err := f.open(); err != nil {
+		return err
+	}
+	return f.prune()
+}
+
+// prune removes the oldest full files beyond those to keep.
+func (f *File) prune() error {
+	if f.cfg.Keep == 0 {
+		return nil
+	}
+	full, err := f.full()
+	if err != nil {
+		return fmt.Errorf("rotating: %w", err)
+	}
+	for _, name := range full[:max(0, len(full)-f.cfg.Keep)] {
+		if err := os.Remove(filepath.Join(filepath.Dir(f.cfg.Path), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("rotating: %w", err)
+		}
+	}
+	return nil
+}
+
+// full are the names of the full files, the oldest first.
+func (f *File) full() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(f.cfg.Path)) // sorted by name, and the names sort
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if f.rotated.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 // fullName is the name under which the current file is put aside: its number is one above the highest
 // in the folder, so that names sort even when the clock is set back.
 func (f *File) fullName() (string, error) {
 	dir, base := filepath.Split(f.cfg.Path)
-	entries, err := os.ReadDir(filepath.Clean(dir))
+	full, err := f.full()
 	if err != nil {
 		return "", err
 	}
 	last := 0
-	for _, e := range entries {
-		if m := f.rotated.FindStringSubmatch(e.Name()); m != nil {
-			if n, err := strconv.Atoi(m[1]); err == nil {
-				last = max(last, n)
-			}
+	if len(full) > 0 {
+		if last, err = strconv.Atoi(f.rotated.FindStringSubmatch(full[len(full)-1])[1]); err != nil {
+			return "", err
 		}
 	}
 	stem, ext := splitExt(base)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postern/internal/policy"
 )
 
 func openFile(t testing.TB, c FileConfig) *File {
@@ -474,3 +476,43 @@ func benchmarkFile(b *testing.B, mode Sync) {
 
 func BenchmarkFileInterval(b *testing.B) { benchmarkFile(b, SyncInterval) }
 func BenchmarkFileAlways(b *testing.B)   { benchmarkFile(b, SyncAlways) }
+
+// TestKeep: of full files the newest are kept, and what is not a full file of this log is not touched.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "audit-0000000001-20200101T000000Z.jsonl") // of another log in the folder
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := openFile(t, FileConfig{Path: filepath.Join(dir, "viewers.jsonl"), MaxBytes: 1, Keep: 2})
+	for i := range 6 { // each fills a file
+		if err := f.Write(named(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full, err := f.full()
+	if err != nil || len(full) != 2 || !strings.HasPrefix(full[0], "viewers-0000000004-") || !strings.HasPrefix(full[1], "viewers-0000000005-") {
+		t.Errorf("kept %v, %v", full, err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSplit: strangers and the edge on one side, everybody with a credential on the other.
+func TestSplit(t *testing.T) {
+	var with, without counter
+	s := Split{Credentialed: &with, Uncredentialed: &without}
+	for _, k := range []policy.Kind{policy.Root, policy.User, policy.Role, policy.Service, policy.Anonymous} {
+		if err := s.Write(Event{UserIdentity: UserIdentity{Type: k.String()}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if with != 3 || without != 2 {
+		t.Errorf("%d and %d, want 3 and 2", with, without)
+	}
+}
+
+type counter int
+
+func (c *counter) Write(Event) error { *c++; return nil }

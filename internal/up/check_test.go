@@ -68,3 +68,15 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesUs: no name that somebody else may have.
+func TestNamesUs(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1:4566": true, "localhost:4566": true, "LOCALHOST": true, "[::1]:4566": true, "[::1]": true, "192.0.2.1": true,
+		"evil.example": false, "evil.example:4566": false, "localhost.evil.example": false, "": false, ":4566": false,
+	} {
+		if got := namesUs(host); got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}

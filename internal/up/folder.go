@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"postern/internal/durable"
 	"postern/internal/seal"
@@ -41,6 +42,10 @@ func prepareFolder(data string) error {
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("opening the data folder: %s is not a folder", data)
+	}
+	// In somebody else's folder, somebody else can put other files in the place of ours.
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
+		return fmt.Errorf("opening the data folder: %s belongs to another user (uid %d): use a folder of your own", data, s.Uid)
 	}
 	entries, err := os.ReadDir(data)
 	if err != nil {

@@ -50,7 +50,7 @@ func (n *node) serveHealth(w http.ResponseWriter, r *http.Request) {
 	}
 	for name, err := range map[string]error{
 		"store": n.store.Health(ctx), "accessKeys": n.keys.Health(),
-		"s3": n.s3.Health(), "cloudfront": n.cloudfront.Health(),
+		"s3": n.s3.Health(), "cloudfront": n.cloudfront.Health(), "audit": n.audited.health(),
 	} {
 		if !check(name, err) {
 			h.Status, status = "failing", http.StatusServiceUnavailable

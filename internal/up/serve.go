@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"postern/internal/awsapi"
@@ -135,19 +138,20 @@ func (n *node) serve(ctx context.Context) error {
 			return nil
 		})
 	}
+	guard := framing.Config{HeadTimeout: headTimeout, Refused: n.metrics.unreadable}
 	control, err := n.control()
 	if err != nil {
 		return err
 	}
 	if n.sockets.control != nil {
-		add(n.sockets.control, control)
+		add(framing.NewListener(n.sockets.control, guard), control)
 	}
-	guard := framing.Config{HeadTimeout: headTimeout, Refused: n.metrics.unreadable}
+	most := viewerConnections()
 	if n.sockets.public != nil {
-		add(framing.NewListener(n.sockets.public, guard), n.edge)
+		add(framing.NewListener(netutil.LimitListener(n.sockets.public, most), guard), n.edge)
 	}
 	if n.sockets.publicTLS != nil {
-		guarded, err := framing.NewTLSListener(n.sockets.publicTLS, &tls.Config{
+		guarded, err := framing.NewTLSListener(netutil.LimitListener(n.sockets.publicTLS, most), &tls.Config{
 			GetCertificate: n.authority.GetCertificate,
 			MinVersion:     tls.VersionTLS12,
 		}, guard)
@@ -176,6 +180,18 @@ func (n *node) serve(ctx context.Context) error {
 		err = errors.Join(failure, err)
 	}
 	return err
+}
+
+// viewerConnections is how many connections a public listener holds at a time; more wait in the system's
+// queue. It is a quarter of the descriptors that the process may have, so that viewers on both listeners
+// leave half of them to the control listener, the store and the objects.
+func viewerConnections() int {
+	const without = 1 << 14 // where the limit cannot be read, or there is none
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 4*without {
+		return without
+	}
+	return max(1, int(limit.Cur/4))
 }
 
 // renew looks daily whether the certificate ends soon.
@@ -215,11 +231,26 @@ func (n *node) control() (http.Handler, error) {
 	own.Handle("GET /_postern/metrics", n.metrics.handler())
 	return patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/_postern/") {
+			if !namesUs(r.Host) {
+				http.Error(w, "Ask by address or as localhost: other names may be somebody else's, rebound to this machine.", http.StatusForbidden)
+				return
+			}
 			own.ServeHTTP(w, r)
 			return
 		}
 		api.ServeHTTP(w, r)
 	})), nil
+}
+
+// namesUs says whether a Host is an IP address or localhost. A page in a browser can have its own name resolve
+// to this machine (DNS rebinding), and would read what needs no signature.
+func namesUs(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return err == nil || strings.EqualFold(name, "localhost")
 }
 
 // patient renews a connection's deadlines while bytes move, so that an upload of hours is not cut and a

@@ -11,7 +11,7 @@
 //	keys/          the demo's signing keys: rsa.pem (PKCS#1), ecdsa.pem (SEC 1), 0600
 //	store/         records (store)
 //	objects/       the embedded S3's bytes and index (s3/objects)
-//	audit/         one line an operation (audit)
+//	audit/         one line an operation: audit.jsonl, and viewers.jsonl for what needs no credential (audit)
 package up
 
 import (
@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/audit"
@@ -132,6 +133,7 @@ type node struct {
 	authority  *localca.Authority
 	sockets    sockets
 	metrics    *metrics
+	audited    *witness
 }
 
 func (n *node) onStop(f func() error) { n.stops = append(n.stops, f) }
@@ -213,15 +215,63 @@ func (n *node) openGround(ctx context.Context) (err error) {
 	return nil
 }
 
+// Of viewers' lines, which strangers can cause, at most viewerFiles full files are kept and one that fills.
+const viewerFiles = 7
+
+// openAudit opens the audit log: audit.jsonl for what credentials did, of which nothing is ever removed, and
+// viewers.jsonl for the edge's reads and for strangers.
+func (n *node) openAudit() (audit.Writer, error) {
+	open := func(name string, keep int) (*audit.File, error) {
+		f, err := audit.OpenFile(audit.FileConfig{
+			Path: filepath.Join(n.c.Data, auditDir, name), Sync: n.c.AuditSync, Keep: keep, Now: n.c.Now,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("opening the audit log: %w", err)
+		}
+		n.onStop(f.Close)
+		return f, nil
+	}
+	credentialed, err := open("audit.jsonl", 0)
+	if err != nil {
+		return nil, err
+	}
+	uncredentialed, err := open("viewers.jsonl", viewerFiles)
+	if err != nil {
+		return nil, err
+	}
+	n.audited = &witness{to: audit.Split{Credentialed: credentialed, Uncredentialed: uncredentialed}}
+	return n.audited, nil
+}
+
+// witness remembers whether the audit log could be written the last time, for health.
+type witness struct {
+	to   audit.Writer
+	last atomic.Pointer[error]
+}
+
+func (w *witness) Write(e audit.Event) error {
+	err := w.to.Write(e)
+	if err != nil {
+		w.last.Store(&err)
+	} else if w.last.Load() != nil {
+		w.last.Store(nil)
+	}
+	return err
+}
+
+func (w *witness) health() error {
+	if err := w.last.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // openServices opens the engines.
 func (n *node) openServices(ctx context.Context) (err error) {
-	lines, err := audit.OpenFile(audit.FileConfig{
-		Path: filepath.Join(n.c.Data, auditDir, "audit.jsonl"), Sync: n.c.AuditSync, Now: n.c.Now,
-	})
+	lines, err := n.openAudit()
 	if err != nil {
-		return fmt.Errorf("opening the audit log: %w", err)
+		return err
 	}
-	n.onStop(lines.Close)
 	guard, err := audit.NewGuard(audit.GuardConfig{Decider: policy.Owner{}, Writer: lines, Region: n.c.Region, Now: n.c.Now})
 	if err != nil {
 		return err

@@ -393,7 +393,7 @@ func TestHealth(t *testing.T) {
 		}
 		return w.Code, h
 	}
-	if code, h := ask(); code != 200 || h.Status != "ok" || len(h.Checks) != 5 || h.Revision == 0 {
+	if code, h := ask(); code != 200 || h.Status != "ok" || len(h.Checks) != 6 || h.Revision == 0 {
 		t.Errorf("%d, %+v", code, h)
 	}
 	broken := n.cloudfront.Snapshot()
@@ -507,8 +507,9 @@ func TestControlPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/_postern/health": "200 application/json", "/_postern/none": "404 text/plain; charset=utf-8",
-		"/health": "403 application/xml", "/metrics/x": "403 application/xml",
+		"http://localhost:4566/_postern/health": "200 application/json", "http://[::1]/_postern/none": "404 text/plain; charset=utf-8",
+		"http://rebound.example/_postern/health": "403 text/plain; charset=utf-8", "http://rebound.example/_postern/metrics": "403 text/plain; charset=utf-8",
+		"http://localhost/health": "403 application/xml", "http://localhost/metrics/x": "403 application/xml",
 	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))

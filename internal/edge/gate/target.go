@@ -61,6 +61,13 @@ func ParseTarget(r *http.Request, scheme string) (Target, error) {
 	if reason != "" {
 		return Target{}, badTarget(reason)
 	}
+	// HTTP/2 may carry a host field beside :authority, which net/http prefers. They must not differ (RFC 9113
+	// section 8.3.1).
+	for _, also := range r.Header["Host"] {
+		if h, _, reason := canonicalHost(also, scheme); reason != "" || h != host {
+			return Target{}, badTarget("the host field names another host than :authority")
+		}
+	}
 	for i := range len(uri) {
 		if c := uri[i]; c <= ' ' || c >= 0x7F || c == '#' {
 			return Target{}, badTarget("the target holds a byte that must be percent-encoded")

@@ -140,3 +140,13 @@ func FuzzParseTarget(f *testing.F) {
 		}
 	})
 }
+
+// TestHostFieldBesideAuthority: HTTP/2 can say the host twice; net/http leaves the second in the header.
+func TestHostFieldBesideAuthority(t *testing.T) {
+	for field, ok := range map[string]bool{"a.example": true, "A.example:443": true, "b.example": false, "": false} {
+		r := &http.Request{Method: "GET", RequestURI: "/x", Host: "a.example", Header: http.Header{"Host": {field}}}
+		if _, err := ParseTarget(r, "https"); (err == nil) != ok {
+			t.Errorf("%q beside a.example: %v", field, err)
+		}
+	}
+}
