@@ -62,7 +62,8 @@
 //   - A request in the very second of DateLessThan is refused.
 //   - Unknown members of a policy are refused, unknown conditions above all: what cannot be enforced must
 //     not be ignored. So are members in another case, members twice, times in quotation marks or with a
-//     point, an empty Resource, and texts above [MaxPolicyBytes].
+//     point, an empty Resource, and texts above [MaxPolicyBytes], and
+//     patterns above [MaxPatternBytes].
 //   - A policy without Resource is read, as the guide has it, and covers every URL. None is issued: "*" has
 //     to be written.
 //   - IpAddress without a length is one address, as signers write it. IPv6 in a policy is MalformedPolicy.

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,11 @@ const (
 	// MaxPolicyBytes is the longest policy text, in bytes, that is read. AWS names no limit; a cookie
 	// holds about 4 KiB and a URL 8 KiB, both of them base64.
 	MaxPolicyBytes = 6144
+
+	// MaxPatternBytes is the longest Resource with a * in it, in bytes. A match costs the pattern's length
+	// times the URL's, and is made before the signature is looked at; within this bound it costs no more
+	// than the public-key operation would. A Resource without * may be longer.
+	MaxPatternBytes = 2048
 )
 
 // Policy is what a signature permits: one statement of CloudFront's policy language.
@@ -300,8 +306,15 @@ func parseStatement(r *jsonReader, p *Policy) *PolicyError {
 				return shapeError(at, "Resource is empty", "write \"*\" for every URL, or the URL that is meant")
 			}
 			p.Resource = string(s)
+			if longPattern(p.Resource) {
+				return shapeError(at, fmt.Sprintf("Resource has %d bytes and a *, and at most %d are read", len(s), MaxPatternBytes), "")
+			}
 		}
 	}
+}
+
+func longPattern(resource string) bool {
+	return len(resource) > MaxPatternBytes && strings.IndexByte(resource, '*') >= 0
 }
 
 func parseCondition(r *jsonReader, p *Policy) *PolicyError {

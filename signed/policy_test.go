@@ -238,6 +238,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"two addresses", strings.Replace(stmt, `}}}]`, `},"IpAddress":{"AWS:SourceIp":"1.2.3.4/32,1.2.3.5/32"}}}]`, 1), CausePolicyAddress, "IPv4", ""},
 		{"address list", strings.Replace(stmt, `}}}]`, `},"IpAddress":{"AWS:SourceIp":["1.2.3.4/32"]}}}]`, 1), CausePolicyShape, "AWS:SourceIp", ""},
 		{"too long", `{"Statement":[{"Resource":"https://h/` + strings.Repeat("a", MaxPolicyBytes) + `",` + cond + `}]}`, CausePolicyShape, "bytes", ""},
+		{"a long pattern", `{"Statement":[{"Resource":"https://h/*` + strings.Repeat("a", MaxPatternBytes-len("https://h/*")+1) + `",` + cond + `}]}`, CausePolicyShape, "and a *", ""},
 		{"deep", strings.Repeat(`{"Statement":[`, 400), CausePolicyShape, "unknown member", ""},
 		{"deep brackets", strings.Repeat(`[`, 6000), CausePolicyShape, "object of policy", ""},
 	} {
@@ -337,7 +338,8 @@ func FuzzPolicyFromJSON(f *testing.F) {
 			text = must(json.MarshalIndent(in, "\t", "\r  "))
 		}
 		p, err := ParsePolicy(text)
-		valid := resource != "" && after >= 0 && after <= MaxEpoch && before >= 0 && before <= MaxEpoch && len(text) <= MaxPolicyBytes
+		valid := resource != "" && after >= 0 && after <= MaxEpoch && before >= 0 && before <= MaxEpoch && len(text) <= MaxPolicyBytes &&
+			(len(resource) <= MaxPatternBytes || !strings.Contains(resource, "*"))
 		if valid != (err == nil) {
 			t.Fatalf("%q: %v", text, err)
 		}
@@ -345,4 +347,27 @@ func FuzzPolicyFromJSON(f *testing.F) {
 			t.Fatalf("%q: %+v", text, p)
 		}
 	})
+}
+
+// TestPatternBound: a pattern of MaxPatternBytes is encoded and read, a longer one neither; a longer
+// resource without * is both.
+func TestPatternBound(t *testing.T) {
+	for _, c := range []struct {
+		resource string
+		ok       bool
+	}{
+		{"https://h/*" + strings.Repeat("a", MaxPatternBytes-len("https://h/*")), true},
+		{"https://h/*" + strings.Repeat("a", MaxPatternBytes-len("https://h/*")+1), false},
+		{"https://h/" + strings.Repeat("a", 2*MaxPatternBytes), true},
+	} {
+		text, err := Policy{Resource: c.resource, NotAfter: time.Unix(1767290400, 0)}.Encode()
+		if (err == nil) != c.ok {
+			t.Errorf("%d bytes: encoding: %v", len(c.resource), err)
+		}
+		if err == nil {
+			if _, err := ParsePolicy(text); err != nil {
+				t.Errorf("%d bytes: reading: %v", len(c.resource), err)
+			}
+		}
+	}
 }

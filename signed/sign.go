@@ -356,6 +356,9 @@ func checkPattern(resource string) error {
 			return fmt.Errorf("encoding policy: %w", &URLError{Offset: i, Reason: fmt.Sprintf("the character %#02x can be in no request's URL; percent-encode it", c)})
 		}
 	}
+	if longPattern(resource) {
+		return fmt.Errorf("encoding policy: %w", &URLError{Offset: MaxPatternBytes, Reason: fmt.Sprintf("a resource with a * has at most %d bytes", MaxPatternBytes)})
+	}
 	if _, _, ok := cutProtocol(resource); !ok {
 		return fmt.Errorf("encoding policy: %w", &URLError{Reason: "the resource must begin with http://, https:// or *"})
 	}
