@@ -332,3 +332,15 @@ func TestStalledUpload(t *testing.T) {
 	}
 	w.log.wait(func() bool { return strings.Contains(w.log.text.String(), `"refusal":"ViewerGone"`) })
 }
+
+// A body that breaks off in a malformed chunk is the viewer's fault, not the origin's.
+func TestMalformedUpload(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	w.web.on(func(rw http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+	c := w.dial()
+	fmt.Fprintf(c, "POST /web/a HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n", host)
+	if b, err := c.r.ReadByte(); err == nil {
+		t.Errorf("an answer that begins with %q", b)
+	}
+	w.log.wait(func() bool { return strings.Contains(w.log.text.String(), `"refusal":"ViewerGone"`) })
+}

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/cloudfront/document"
@@ -648,9 +649,6 @@ func TestSwapAndWait(t *testing.T) {
 	if rec.Code != 503 || e.Revision() != 0 {
 		t.Errorf("before the first configuration: %d", rec.Code)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- e.Wait(context.Background(), 7) }()
 	at := func(rev int64) *Config {
 		c, err := Compile(Input{Revision: rev})
 		if err != nil {
@@ -658,20 +656,30 @@ func TestSwapAndWait(t *testing.T) {
 		}
 		return c
 	}
-	e.Swap(at(5))
-	select {
-	case <-done:
-		t.Error("Wait returned early")
-	default:
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- e.Wait(context.Background(), 7) }()
+		synctest.Wait() // it waits
+		e.Swap(at(5))
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Error("Wait returned early")
+		}
+		e.Swap(at(7))
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	e.Swap(at(7))
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
 	e.Swap(at(6))
 	if e.Revision() != 7 {
 		t.Errorf("an older configuration came back: %d", e.Revision())
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := e.Wait(ctx, 8); err == nil {
 		t.Error("Wait outlived its context")
