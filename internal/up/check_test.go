@@ -80,3 +80,12 @@ func TestNamesUs(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownDefault: a default distribution that is not there is refused, not passed over.
+func TestUnknownDefault(t *testing.T) {
+	c := config(t)
+	c.DefaultDistribution = "ENOPE"
+	if err := Run(t.Context(), c, func(Started) { t.Error("it started") }); err == nil || !strings.Contains(err.Error(), `"ENOPE"`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -28,6 +28,7 @@ import (
 
 	"postern/internal/audit"
 	"postern/internal/cloudfront"
+	"postern/internal/cloudfront/document"
 	"postern/internal/edge"
 	"postern/internal/localca"
 	"postern/internal/policy"
@@ -328,6 +329,8 @@ func (n *node) openEdge(ctx context.Context) (err error) {
 	n.onStop(func() error { n.edge.Close(); return nil })
 	if n.c.DefaultDistribution == "" {
 		n.c.DefaultDistribution = n.ours.Distribution
+	} else if !slices.ContainsFunc(n.cloudfront.Snapshot().Distributions, func(d document.Distribution) bool { return d.Id == n.c.DefaultDistribution }) {
+		return fmt.Errorf("there is no distribution %q to answer for localhost: see aws cloudfront list-distributions", n.c.DefaultDistribution)
 	}
 	stop, err := n.follower.start(ctx, n.cloudfront, n.edge, n.c.DefaultDistribution, n.nameCertificate)
 	n.onStop(func() error { stop(); return nil })

@@ -237,3 +237,22 @@ func TestParseSource(t *testing.T) {
 		}
 	}
 }
+
+// TestCookieValue: header lines of either side, and bare values.
+func TestCookieValue(t *testing.T) {
+	for in, want := range map[string]string{
+		"a=b; c=d": "a=b; c=d", "Cookie: a=b; c=d": "a=b; c=d", "cookie:a=b": "a=b",
+		"Set-Cookie: a=b; Path=/; Secure\n": "a=b", " SET-COOKIE: a=b ": "a=b", "x: y": "x: y", "": "",
+	} {
+		if got := cookieValue(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestBackslash: what zsh makes of a pasted link is named as such.
+func TestBackslash(t *testing.T) {
+	if _, err := travelled(`https://cdn.example.com/a\?Expires\=1\&Signature=x`); err == nil || !strings.Contains(err.Error(), "backslash") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -31,7 +31,8 @@ type requestOptions struct {
 
 const requestHelp = `
 The URL is the one the viewer asks for, in quotes; - reads it from standard input. With signed cookies,
-give --cookie as the browser sends them ("CloudFront-Policy=…; CloudFront-Signature=…; …").
+give --cookie as the browser sends them ("CloudFront-Policy=…; CloudFront-Signature=…; …"), or what
+postern cookies prints.
 
 Keys are found, in this order: the file of --public-key; the CloudFront API, when AWS credentials are
 in the environment (AWS_ENDPOINT_URL says where; postern env sets it), because it knows which keys are
@@ -72,11 +73,9 @@ func (o *requestOptions) request(cmd *cobra.Command, env cli.Env, args []string)
 		return r, err
 	}
 	for _, c := range o.cookies {
-		c = strings.TrimSpace(c)
-		if len(c) > 7 && strings.EqualFold(c[:7], "cookie:") {
-			c = strings.TrimSpace(c[7:])
+		for line := range strings.Lines(c) {
+			r.Cookies = append(r.Cookies, cookieValue(line))
 		}
-		r.Cookies = append(r.Cookies, c)
 	}
 	if o.viewerIP != "" {
 		if r.ViewerIP, err = netip.ParseAddr(o.viewerIP); err != nil {
@@ -93,9 +92,29 @@ func (o *requestOptions) request(cmd *cobra.Command, env cli.Env, args []string)
 	return r, nil
 }
 
+// cookieValue is the value of a Cookie header: of one line, with the header's name or without, and of what
+// postern cookies prints, a Set-Cookie line, whose attributes a browser keeps to itself.
+func cookieValue(line string) string {
+	line = strings.TrimSpace(line)
+	if name, value, ok := strings.Cut(line, ":"); ok {
+		switch {
+		case strings.EqualFold(name, "cookie"):
+			return strings.TrimSpace(value)
+		case strings.EqualFold(name, "set-cookie"):
+			value, _, _ = strings.Cut(value, ";")
+			return strings.TrimSpace(value)
+		}
+	}
+	return line
+}
+
 // travelled is the URL as it arrives at the edge: without its fragment, scheme and host in lower case,
 // without a default port, with at least "/" for a path. Path and query stay byte for byte.
 func travelled(raw string) (string, error) {
+	if strings.ContainsRune(raw, '\\') {
+		return "", cli.Usage(errors.New(`the URL has a backslash in it, which no URL has: some shells put \ before ? & = when a link is pasted`),
+			`Take the backslashes out and put the URL in '…', or pipe it in with -.`)
+	}
 	raw, _, _ = strings.Cut(raw, "#")
 	scheme, rest, ok := strings.Cut(raw, "://")
 	scheme = strings.ToLower(scheme)
