@@ -162,9 +162,9 @@ func TestFlagsAndVariables(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	e := Env{Dir: "/work", Getenv: func(name string) string { return map[string]string{"HOME": "/home/u"}[name] }}
+	e := Env{Dir: "/here", Getenv: func(name string) string { return map[string]string{"HOME": "/home/u"}[name] }}
 	for in, want := range map[string]string{
-		"a.pem": "/work/a.pem", "../a": "/a", "/etc/./a": "/etc/a", "~/a": "/home/u/a", "~a": "/work/~a", ".": "/work",
+		"a.pem": "/here/a.pem", "../a": "/a", "/etc/./a": "/etc/a", "~/a": "/home/u/a", "~a": "/here/~a", ".": "/here",
 	} {
 		if got := e.Path(in); got != want {
 			t.Errorf("Path(%q) = %q, want %q", in, got, want)
