@@ -192,9 +192,6 @@ func listAccess(operation, bucket, prefix, delimiter, maxKeys, owner string) acc
 }
 
 func (s *Service) list(ctx context.Context, b bucketRecord, l listing) (objects.ListResult, error) {
-	if l.max == 0 {
-		return objects.ListResult{}, nil
-	}
 	found, err := s.objects.List(ctx, b.ID, objects.ListRequest{
 		Prefix: l.prefix, Delimiter: l.delimiter, After: l.after, Max: l.max,
 	})

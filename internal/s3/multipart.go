@@ -526,11 +526,9 @@ func (s *Service) ListMultipartUploads(ctx context.Context, who policy.Caller, i
 	if in.KeyMarker != "" {
 		req.IDMarker = in.UploadIdMarker
 	}
-	var list objects.UploadList
-	if limit > 0 {
-		if list, err = s.objects.ListUploads(ctx, b.ID, req); err != nil {
-			return out, fmt.Errorf("listing the uploads: %w", err)
-		}
+	list, err := s.objects.ListUploads(ctx, b.ID, req)
+	if err != nil {
+		return out, fmt.Errorf("listing the uploads: %w", err)
 	}
 	l := listing{encoding: in.EncodingType}
 	owner := Owner{ID: canonicalID(b.Owner)}

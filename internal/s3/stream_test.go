@@ -20,6 +20,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"postern/internal/awsapi"
 	"postern/internal/s3"
 )
 
@@ -124,8 +125,12 @@ func TestBrokenBodyIsNotStored(t *testing.T) {
 	s, ctx := newServer(t, serverConfig{}), t.Context()
 	bucket := s.bucket(t)
 	fault := errors.New("the client went away")
+	// The body's own word goes before what its cause would be taken for.
+	timeout := errors.Join(&awsapi.Error{Status: 400, Code: "RequestTimeout"}, io.ErrUnexpectedEOF)
 	for name, in := range map[string]s3.PutObjectInput{
 		"error":     {Body: broken{strings.NewReader("hello"), fault}, ContentLength: 5},
+		"cut off":   {Body: broken{strings.NewReader("hello"), io.ErrUnexpectedEOF}, ContentLength: 5},
+		"timeout":   {Body: broken{strings.NewReader("hello"), timeout}, ContentLength: 5},
 		"too short": {Body: strings.NewReader("hello"), ContentLength: 6},
 		"too long":  {Body: strings.NewReader("hello"), ContentLength: 4},
 		"unknown":   {Body: strings.NewReader("hello"), ContentLength: -1},
@@ -134,7 +139,7 @@ func TestBrokenBodyIsNotStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in.Bucket, in.Key = bucket, "k"
 			_, err := s.engine.PutObject(ctx, owner, in)
-			want := map[string]string{"too short": "IncompleteBody", "too long": "IncompleteBody", "unknown": "MissingContentLength", "too large": "EntityTooLarge"}[name]
+			want := map[string]string{"cut off": "IncompleteBody", "timeout": "RequestTimeout", "too short": "IncompleteBody", "too long": "IncompleteBody", "unknown": "MissingContentLength", "too large": "EntityTooLarge"}[name]
 			if err == nil || codeOf(err) != want || name == "error" && !errors.Is(err, fault) {
 				t.Errorf("PutObject answered %v", err)
 			}
