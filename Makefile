@@ -6,7 +6,7 @@
 # make lint     format, vet, staticcheck
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-E2E ?= ./...
+E2E ?= $(sort $(dir $(addprefix ./,$(shell git grep -l '^//go:build e2e' -- '*_test.go'))))
 export CGO_ENABLED ?= 0
 
 .PHONY: postern up test e2e bench lint
