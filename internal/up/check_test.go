@@ -2,11 +2,16 @@ package up
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"postern/internal/audit"
 	"postern/internal/cloudfront"
 	"postern/internal/cloudfront/document"
 )
@@ -87,5 +92,81 @@ func TestUnknownDefault(t *testing.T) {
 	c.DefaultDistribution = "ENOPE"
 	if err := Run(t.Context(), c, func(Started) { t.Error("it started") }); err == nil || !strings.Contains(err.Error(), `"ENOPE"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWitness: health says so while the audit log cannot be written, and no longer than that.
+func TestWitness(t *testing.T) {
+	to := &failing{}
+	w := &witness{to: to}
+	if err := w.health(); err != nil {
+		t.Errorf("before the first line: %v", err)
+	}
+	to.err = errors.New("disk full")
+	if err := w.Write(audit.Event{}); err == nil || w.health() == nil {
+		t.Errorf("a failed write passed over: %v, %v", err, w.health())
+	}
+	to.err = nil
+	if err := w.Write(audit.Event{}); err != nil || w.health() != nil {
+		t.Errorf("still failing: %v, %v", err, w.health())
+	}
+}
+
+type failing struct{ err error }
+
+func (f *failing) Write(audit.Event) error { return f.err }
+
+// TestViewerConnections: both public listeners together leave at least half of the descriptors.
+func TestViewerConnections(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if most := viewerConnections(); most < 1 || 2*uint64(most) > limit.Cur/2 {
+		t.Errorf("%d on each of two listeners, of %d descriptors", most, limit.Cur)
+	}
+}
+
+// TestForeignFolder: a data folder of another user is refused. Only root can make one to try.
+func TestForeignFolder(t *testing.T) {
+	dir := t.TempDir()
+	if os.Geteuid() != 0 {
+		if err := prepareFolder("/"); err == nil {
+			t.Error("root's folder was taken")
+		}
+		return
+	}
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareFolder(dir); err == nil || !strings.Contains(err.Error(), "another user") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestControlIsGuarded: the control listener stands behind the framing guard, as the public ones do.
+func TestControlIsGuarded(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	answer := ""
+	err := Run(ctx, config(t), func(s Started) {
+		go func() {
+			defer stop()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.Endpoint, "http://"))
+			if err != nil {
+				answer = err.Error()
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+			text, _ := io.ReadAll(conn)
+			answer = string(text)
+		}()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(answer, "HTTP/1.1 400 ") || !strings.Contains(answer, "Content-Length and Transfer-Encoding") {
+		t.Errorf("got %q", answer)
 	}
 }
